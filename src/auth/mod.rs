@@ -1,0 +1,3 @@
+//! Floor 3: who is calling.
+
+pub mod principal;

@@ -1,0 +1,155 @@
+//! The clock: the only file that may ask the system for the time.
+//!
+//! It never goes back while the process lives, so that setting the system's clock back cannot lengthen a credential's life.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// A moment, in microseconds since 1970 (UTC).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    #[must_use]
+    pub const fn from_unix_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    #[must_use]
+    pub const fn unix_micros(self) -> i64 {
+        self.0
+    }
+
+    #[must_use]
+    pub const fn unix_seconds(self) -> i64 {
+        self.0.div_euclid(1_000_000)
+    }
+
+    #[must_use]
+    pub fn plus(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)))
+    }
+
+    /// Zero when `earlier` is not earlier.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    #[must_use]
+    pub fn to_date(self) -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    }
+
+    #[must_use]
+    pub fn from_date(date: OffsetDateTime) -> Self {
+        Self(i64::try_from(date.unix_timestamp_nanos() / 1000).unwrap_or(i64::MAX))
+    }
+
+    /// RFC 3339 in UTC with microseconds, always 27 characters: `2026-01-31T12:00:00.000000Z`.
+    #[must_use]
+    pub fn to_rfc3339(self) -> String {
+        let date = self.to_date();
+        format!(
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
+            date.year(),
+            u8::from(date.month()),
+            date.day(),
+            date.hour(),
+            date.minute(),
+            date.second(),
+            date.microsecond()
+        )
+    }
+
+    /// Reads any RFC 3339 moment.
+    #[must_use]
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        OffsetDateTime::parse(text, &Rfc3339).ok().map(Self::from_date)
+    }
+}
+
+/// Tells the time. Clones share what they have seen.
+#[derive(Debug, Clone)]
+pub struct Clock {
+    latest: Arc<AtomicI64>,
+    source: Source,
+}
+
+#[derive(Debug, Clone)]
+enum Source {
+    System,
+    Manual(Arc<AtomicI64>),
+}
+
+impl Clock {
+    #[must_use]
+    pub fn system() -> Self {
+        Self { latest: Arc::new(AtomicI64::new(i64::MIN)), source: Source::System }
+    }
+
+    /// A clock that a test moves by hand.
+    #[must_use]
+    pub fn manual(start: Timestamp) -> Self {
+        Self { latest: Arc::new(AtomicI64::new(i64::MIN)), source: Source::Manual(Arc::new(AtomicI64::new(start.0))) }
+    }
+
+    /// Moves a manual clock, forwards or backwards; does nothing to the system's.
+    pub fn shift(&self, micros: i64) {
+        if let Source::Manual(at) = &self.source {
+            at.fetch_add(micros, Ordering::Relaxed);
+        }
+    }
+
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        let read = match &self.source {
+            Source::System => system_micros(),
+            Source::Manual(at) => at.load(Ordering::Relaxed),
+        };
+        Timestamp(self.latest.fetch_max(read, Ordering::Relaxed).max(read))
+    }
+
+    /// From now on the clock says at least `moment`: called with the newest moment of the ledger, so that a restart with the
+    /// system's clock set back does not revive what had expired.
+    pub fn not_before(&self, moment: Timestamp) {
+        self.latest.fetch_max(moment.0, Ordering::Relaxed);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
+fn system_micros() -> i64 {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(span) => i64::try_from(span.as_micros()).unwrap_or(i64::MAX),
+        Err(_) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn never_goes_back() {
+        let clock = Clock::manual(Timestamp::from_unix_micros(5_000_000));
+        assert_eq!(clock.now().unix_micros(), 5_000_000);
+        clock.shift(-3_600_000_000);
+        assert_eq!(clock.now().unix_micros(), 5_000_000);
+        clock.shift(3_600_000_001);
+        assert_eq!(clock.now().unix_micros(), 5_000_001);
+    }
+
+    #[test]
+    fn writes_and_reads_rfc3339() {
+        let moment = Timestamp::from_unix_micros(1_700_000_000_000_001);
+        assert_eq!(moment.to_rfc3339(), "2023-11-14T22:13:20.000001Z");
+        assert_eq!(Timestamp::from_rfc3339("2023-11-14T22:13:20.000001Z"), Some(moment));
+        assert_eq!(Timestamp::from_rfc3339("2023-11-14T23:13:20.000001+01:00"), Some(moment));
+        assert_eq!(Timestamp::from_rfc3339("yesterday"), None);
+    }
+}

@@ -1,0 +1,15 @@
+//! Floor 1: the words that every other floor shares. No I/O, no keys, no decisions.
+
+pub mod action;
+pub mod call;
+pub mod change;
+pub mod clock;
+pub mod document;
+pub mod fault;
+pub mod id;
+pub mod members;
+pub mod mount;
+pub mod operation;
+pub mod path;
+pub mod reply;
+pub mod text;

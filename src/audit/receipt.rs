@@ -1,0 +1,23 @@
+//! The witness that an entry is committed. Only the recorder can make one.
+
+use crate::model::id::StreamId;
+
+/// Where the entry of a request stands, and its leaf hash (RFC 6962 section 2.1).
+#[derive(Debug)]
+pub struct Receipt {
+    stream: StreamId,
+    seq: i64,
+    leaf: [u8; 32],
+}
+
+impl Receipt {
+    pub(super) fn new(stream: StreamId, seq: i64, leaf: [u8; 32]) -> Self {
+        Self { stream, seq, leaf }
+    }
+
+    /// The header `X-Goldfin-Receipt`: stream, sequence number and leaf hash in hexadecimal.
+    #[must_use]
+    pub fn to_header(&self) -> String {
+        format!("{}:{}:{}", self.stream.0, self.seq, goldfin_crypto::digest::hex(&self.leaf))
+    }
+}

@@ -64,3 +64,40 @@ impl fmt::Debug for MacKey {
 pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zeroize::Zeroizing;
+
+    fn key() -> MacKey {
+        MacKey::new(Key::from_exposed(Zeroizing::new([3; KEY_BYTES])))
+    }
+
+    #[test]
+    fn parts_cannot_be_cut_differently() {
+        assert_ne!(key().mac(&[b"ab", b"c"]), key().mac(&[b"a", b"bc"]));
+        assert_ne!(key().mac(&[b"ab", b""]), key().mac(&[b"ab"]));
+        assert_eq!(key().mac_raw(&[b"ab", b"c"]), key().mac_raw(&[b"a", b"bc"]));
+    }
+
+    #[test]
+    fn only_the_whole_tag_verifies() {
+        let tag = key().mac(&[b"synthetic"]);
+        assert!(key().verify(&[b"synthetic"], &tag));
+        assert!(!key().verify(&[b"synthetic"], &tag[..31]));
+        assert!(!key().verify(&[b"synthetic"], &[]));
+        assert!(!key().verify_raw(&[b"synthetic"], &tag));
+        assert!(key().verify_raw(&[b"x"], &key().mac_raw(&[b"x"])));
+        for bit in 0..256 {
+            let mut flipped = tag;
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(!key().verify(&[b"synthetic"], &flipped));
+        }
+    }
+
+    #[test]
+    fn debug_is_constant() {
+        assert_eq!(format!("{:?}", key()), "MacKey(..)");
+    }
+}

@@ -168,6 +168,18 @@ impl DataKey {
         self.uses() >= ROTATE_USES
     }
 
+    /// Unwraps here and wraps under `other`, at the same place and with the same content.
+    pub(crate) fn rewrap_under<P: Place>(
+        &self,
+        other: &DataKey,
+        place: &P,
+        wrapped: &WrappedKey<P>,
+    ) -> Result<WrappedKey<P>, CryptoError> {
+        let algorithm = envelope::parse(wrapped.as_bytes())?.algorithm;
+        let bytes = self.open(place, algorithm, wrapped.as_bytes())?;
+        other.wrap_bytes(place, algorithm, &bytes)
+    }
+
     fn count_use(&self) -> Result<(), CryptoError> {
         self.uses
             .try_update(Ordering::Relaxed, Ordering::Relaxed, |used| {

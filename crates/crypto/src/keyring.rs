@@ -171,6 +171,20 @@ impl Keyring {
         self.named_in(wrapped)?.unwrap_bare(place, wrapped)
     }
 
+    /// Moves a wrapped key, of either kind, under the primary; `None` if it already is. For re-wrapping in batches:
+    /// what the key protects is not touched. Errors as [`Keyring::unwrap_key`] and [`Keyring::wrap`].
+    pub fn rewrap<P: Place>(
+        &self,
+        place: &P,
+        wrapped: &WrappedKey<P>,
+    ) -> Result<Option<WrappedKey<P>>, CryptoError> {
+        let old = self.named_in(wrapped)?;
+        if old.id() == self.primary.id() {
+            return Ok(None);
+        }
+        old.rewrap_under(&self.primary, place, wrapped).map(Some)
+    }
+
     /// Makes a new primary and deactivates the old one; answers the new number. [`CryptoError::Random`].
     pub fn rotate(&mut self) -> Result<u32, CryptoError> {
         let version = self

@@ -5,7 +5,7 @@ use std::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
-use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
 use crate::key::{KEY_BYTES, Key};
 
@@ -16,12 +16,10 @@ impl MacKey {
     /// Computes the keyed state; the key itself is wiped.
     pub fn new(key: Key) -> Self {
         // RFC 2104: a key shorter than the block of 64 bytes is padded with zeros.
-        let mut block = [0; 64];
+        let mut block = Zeroizing::new([0; 64]);
         let (head, _) = block.split_at_mut(KEY_BYTES);
         head.copy_from_slice(key.expose_bytes());
-        let state = Hmac::new(&block.into());
-        block.zeroize();
-        Self(state)
+        Self(Hmac::new((&*block).into()))
     }
 
     /// Tag over `parts`, each behind its length (8 bytes, big endian), so that no two lists of parts collide.
@@ -68,7 +66,6 @@ pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use zeroize::Zeroizing;
 
     fn key() -> MacKey {
         MacKey::new(Key::from_exposed(Zeroizing::new([3; KEY_BYTES])))

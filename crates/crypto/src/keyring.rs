@@ -81,7 +81,8 @@ impl Keyring {
     }
 
     /// Puts a keyring together from stored versions. [`CryptoError::UnknownKeyVersion`] if the primary is missing,
-    /// [`CryptoError::PrimaryKey`] if it is not active, [`CryptoError::Malformed`] for version 0, a version twice, or a key of another ring.
+    /// [`CryptoError::PrimaryKey`] if it is not active, [`CryptoError::Malformed`] for version 0, a version twice,
+    /// or a key of another ring.
     pub fn from_versions(
         id: u32,
         primary: u32,

@@ -1,3 +1,3 @@
+pub mod auth;
 pub mod model;
 pub mod store;
-pub mod auth;

@@ -41,7 +41,7 @@ pub mod locator;
 pub mod mac;
 pub mod password;
 pub mod plaintext;
-mod random;
+pub mod random;
 pub mod shamir;
 pub mod token;
 

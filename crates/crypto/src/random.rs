@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::error::CryptoError;
 
 /// Fills `buffer` from the thread's generator: nonces, token secrets, salts. About 20 ns.
-pub(crate) fn fill(buffer: &mut [u8]) -> Result<(), CryptoError> {
+pub fn fill(buffer: &mut [u8]) -> Result<(), CryptoError> {
     GENERATOR
         .try_with(|cell| {
             let mut slot = cell.try_borrow_mut().map_err(|_| CryptoError::Random)?;

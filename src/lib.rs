@@ -1,3 +1,4 @@
 pub mod model;
 pub mod store;
 pub mod auth;
+pub mod policy;

@@ -1,3 +1,4 @@
+pub mod auth;
+pub mod dev;
 pub mod model;
 pub mod store;
-pub mod auth;

@@ -38,7 +38,11 @@ impl Fetcher {
     pub(super) fn new(policy: FetchPolicy) -> Result<Self, JwksError> {
         let roots = match &policy.ca_pem {
             Some(pem) => certificates(pem).ok_or(JwksError::BadCertificate)?,
-            None => system_roots(),
+            None => match system_roots() {
+                Some(roots) => roots,
+                None if policy.allow_http_loopback => Vec::new(),
+                None => return Err(JwksError::NoSystemRoots),
+            },
         };
         let tls = TlsConfig::builder()
             .root_certs(RootCerts::new_with_certs(&roots))
@@ -138,9 +142,9 @@ fn certificates(pem: &[u8]) -> Option<Vec<Certificate<'static>>> {
     (!certificates.is_empty()).then_some(certificates)
 }
 
-/// The distribution's bundle. Without one the list is empty and every https fetch fails, which is safe.
-fn system_roots() -> Vec<Certificate<'static>> {
-    SYSTEM_BUNDLES.iter().find_map(|path| certificates(&fs::read(path).ok()?)).unwrap_or_default()
+/// The distribution's bundle.
+fn system_roots() -> Option<Vec<Certificate<'static>>> {
+    SYSTEM_BUNDLES.iter().find_map(|path| certificates(&fs::read(path).ok()?))
 }
 
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -156,8 +156,8 @@ fn junk_ntlm_and_cut_tokens_are_refused_by_name() {
     }
 }
 
-/// Every byte matters, apart from what Kerberos leaves unprotected: framing that means the same (the list of
-/// other mechanisms, unused bits, a key version hint) may change, but then principal and replay digest stay.
+/// Kerberos leaves some bytes unprotected (the server's name in clear beside the ticket, spare option bits): a
+/// token changed there still opens, but principal and replay digest stay, so it is a replay of the honest one.
 #[test]
 fn two_thousand_mutated_tokens_gain_nothing() {
     let realm = Realm::new();

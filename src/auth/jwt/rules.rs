@@ -273,3 +273,7 @@ impl std::error::Error for RulesError {}
 const MOST_GROUPS: usize = 256;
 /// The year 9999; later times come from milliseconds taken for seconds.
 const LATEST_TIME: i64 = 253_402_300_800;
+
+#[cfg(test)]
+#[path = "rules_tests.rs"]
+mod tests;

@@ -163,8 +163,7 @@ impl JwksSource {
 /// The `jwks_uri` of an issuer that calls itself exactly what we call it (OpenID Connect Discovery, 4.3).
 fn discover(fetcher: &Fetcher, issuer: &str) -> Result<String, JwksError> {
     let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-    let document: serde_json::Value =
-        serde_json::from_slice(&fetcher.get(&url)?).map_err(|_| JwksError::BadDiscovery)?;
+    let document: serde_json::Value = serde_json::from_slice(&fetcher.get(&url)?).map_err(|_| JwksError::BadDiscovery)?;
     if document.get("issuer").and_then(|named| named.as_str()) != Some(issuer) {
         return Err(JwksError::IssuerMismatch);
     }
@@ -193,12 +192,20 @@ impl fmt::Display for JwksError {
             Self::BadUrl => "the address of the keys is no plain URL; write it as `https://host/path`",
             Self::InsecureUrl => "the address of the keys is not https; use https, or allow http to this host's loopback",
             Self::BadCertificate => "the CA for the keys' address is no PEM certificate; give `CERTIFICATE` blocks",
-            Self::NoSystemRoots => "no CA certificates were found on this system; install `ca-certificates` or give the CA of the keys' address",
-            Self::AddressForbidden => "the keys' host has an address that goldfin does not call; use a public address, or allow private ones for this method",
+            Self::NoSystemRoots => {
+                "no CA certificates were found on this system; install `ca-certificates` or give the CA of the keys' address"
+            }
+            Self::AddressForbidden => {
+                "the keys' host has an address that goldfin does not call; use a public address, or allow private ones for this method"
+            }
             Self::Unreachable => "the keys could not be fetched; check the address, its certificate and the network",
-            Self::BadStatus(status) => return write!(f, "the keys' address answered with status {status}; give the final address, redirects are not followed"),
+            Self::BadStatus(status) => {
+                return write!(f, "the keys' address answered with status {status}; give the final address, redirects are not followed");
+            }
             Self::TooLarge => "the keys are larger than 1 MiB; give an address with the issuer's keys only",
-            Self::FileUnreadable(path) => return write!(f, "the key file `{}` cannot be read; check its path and permissions", path.display()),
+            Self::FileUnreadable(path) => {
+                return write!(f, "the key file `{}` cannot be read; check its path and permissions", path.display());
+            }
             Self::BadDiscovery => "the issuer's discovery document is not usable; check `oidc_discovery_url`, or set `jwks_url`",
             Self::IssuerMismatch => "the issuer calls itself by another name; set `oidc_discovery_url` to exactly that",
             Self::BadKeys(error) => return error.fmt(f),

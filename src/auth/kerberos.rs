@@ -81,12 +81,9 @@ impl Acceptor {
             .map_err(|error| KerberosError::KeytabUnreadable(keytab.to_owned(), error.kind()))?;
         let mut typed = b"FILE:".to_vec();
         typed.extend_from_slice(keytab.as_os_str().as_encoded_bytes());
-        let typed = CString::new(typed)
-            .map_err(|_| KerberosError::KeytabUnreadable(keytab.to_owned(), io::ErrorKind::InvalidInput))?;
+        let typed = CString::new(typed).map_err(|_| KerberosError::KeytabUnreadable(keytab.to_owned(), io::ErrorKind::InvalidInput))?;
         let credential = ffi::Credential::acquire(&typed, &principal.to_string()).map_err(|failure| match failure {
-            AcquireFailure::Library(major) if routine(major) == GSS_NO_CRED => {
-                KerberosError::PrincipalNotInKeytab(keytab.to_owned())
-            }
+            AcquireFailure::Library(major) if routine(major) == GSS_NO_CRED => KerberosError::PrincipalNotInKeytab(keytab.to_owned()),
             AcquireFailure::Library(major) => KerberosError::Library(routine(major)),
             AcquireFailure::NotBuilt => KerberosError::NotBuilt,
         })?;
@@ -161,9 +158,7 @@ fn refusal(outcome: &Outcome) -> KerberosRefusal {
         0 if outcome.major & GSS_DUPLICATE_TOKEN != 0 => KerberosRefusal::Replay,
         0 if outcome.major & GSS_CONTINUE_NEEDED != 0 => KerberosRefusal::ContinueNeeded,
         _ => match token::reply_error_code(&outcome.reply) {
-            Some(KRB_MODIFIED | KRB_BAD_INTEGRITY | KRB_BAD_KEY_VERSION | KRB_NO_KEY | KRB_NOT_US) => {
-                KerberosRefusal::WrongKey
-            }
+            Some(KRB_MODIFIED | KRB_BAD_INTEGRITY | KRB_BAD_KEY_VERSION | KRB_NO_KEY | KRB_NOT_US) => KerberosRefusal::WrongKey,
             Some(KRB_TICKET_EXPIRED) => KerberosRefusal::Expired,
             Some(KRB_TICKET_NOT_YET_VALID | KRB_CLOCK_SKEW) => KerberosRefusal::ClockSkew,
             Some(KRB_REPEAT) => KerberosRefusal::Replay,
@@ -201,13 +196,24 @@ impl fmt::Display for KerberosError {
         match self {
             Self::BadPrincipal(error) => error.fmt(f),
             Self::KeytabUnreadable(path, kind) => {
-                write!(f, "keytab `{}` cannot be read ({kind}); export it on the KDC, for example with `kadmin ktadd -k`, and let goldfin's user read it", path.display())
+                write!(
+                    f,
+                    "keytab `{}` cannot be read ({kind}); export it on the KDC, for example with `kadmin ktadd -k`, and let goldfin's user read it",
+                    path.display()
+                )
             }
             Self::PrincipalNotInKeytab(path) => {
-                write!(f, "keytab `{}` has no key of the configured service principal; compare with `klist -k` and export the principal again", path.display())
+                write!(
+                    f,
+                    "keytab `{}` has no key of the configured service principal; compare with `klist -k` and export the principal again",
+                    path.display()
+                )
             }
             Self::Library(routine) => {
-                write!(f, "the Kerberos library refused the service credential (gss routine error {routine}); check krb5.conf and the keytab with `klist -k`")
+                write!(
+                    f,
+                    "the Kerberos library refused the service credential (gss routine error {routine}); check krb5.conf and the keytab with `klist -k`"
+                )
             }
             Self::NotBuilt => f.write_str("this goldfin was built without Kerberos; use a build with the `kerberos` feature"),
         }

@@ -226,11 +226,7 @@ fn configure(directory: &Path, port: u16) {
 
 fn environment(directory: &Path) -> Vec<(&'static str, String)> {
     let file = |name: &str| directory.join(name).display().to_string();
-    vec![
-        ("KRB5_CONFIG", file("krb5.conf")),
-        ("KRB5_KDC_PROFILE", file("kdc.conf")),
-        ("KRB5CCNAME", format!("FILE:{}", file("ccache"))),
-    ]
+    vec![("KRB5_CONFIG", file("krb5.conf")), ("KRB5_KDC_PROFILE", file("kdc.conf")), ("KRB5CCNAME", format!("FILE:{}", file("ccache")))]
 }
 
 fn program(directory: &Path, name: &str) -> Command {
@@ -241,13 +237,8 @@ fn program(directory: &Path, name: &str) -> Command {
 }
 
 fn admin(directory: &Path, name: &str, arguments: &[&str], input: &str) {
-    let mut child = program(directory, name)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        program(directory, name).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{name} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));

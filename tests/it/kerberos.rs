@@ -53,9 +53,8 @@ fn real_tickets_are_accepted_in_every_framing() {
 fn the_client_is_convinced_by_the_reply() {
     let realm = Realm::new();
     for framing in [Framing::Spnego, Framing::Krb5] {
-        let convinced = realm.kdc.handshake(&realm.cache, SERVICE, framing, None, |token| {
-            realm.acceptor.accept(token, None).unwrap().reply_token
-        });
+        let convinced =
+            realm.kdc.handshake(&realm.cache, SERVICE, framing, None, |token| realm.acceptor.accept(token, None).unwrap().reply_token);
         assert!(convinced, "{framing:?}");
         assert!(!realm.kdc.handshake(&realm.cache, SERVICE, framing, None, |_| None), "{framing:?}");
     }
@@ -80,10 +79,8 @@ fn a_replayed_authenticator_has_the_same_digest_in_every_envelope() {
     let raw = unwrapped(&spnego);
     let rewrapped = wrapped(&raw);
     assert_ne!(spnego, rewrapped);
-    let digests: Vec<_> = [&spnego, &spnego, &raw, &rewrapped]
-        .into_iter()
-        .map(|token| realm.acceptor.accept(token, None).unwrap().replay_digest)
-        .collect();
+    let digests: Vec<_> =
+        [&spnego, &spnego, &raw, &rewrapped].into_iter().map(|token| realm.acceptor.accept(token, None).unwrap().replay_digest).collect();
     assert!(digests.iter().all(|digest| *digest == digests[0]));
     let other = realm.accept(Framing::Spnego).unwrap().replay_digest;
     assert_ne!(other, digests[0]);

@@ -112,7 +112,13 @@ impl Resolver for Guard {
         let plain = uri.scheme_str() != Some("https");
         let permitted = found.iter().all(|socket| match reach(socket.ip()) {
             Reach::Public => !plain,
-            Reach::Loopback => if plain { self.allow_http } else { self.allow_private || self.allow_http },
+            Reach::Loopback => {
+                if plain {
+                    self.allow_http
+                } else {
+                    self.allow_private || self.allow_http
+                }
+            }
             Reach::Private => !plain && self.allow_private,
             Reach::Never => false,
         });
@@ -150,5 +156,4 @@ fn system_roots() -> Option<Vec<Certificate<'static>>> {
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Debian, Red Hat, SUSE.
-const SYSTEM_BUNDLES: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"];
+const SYSTEM_BUNDLES: [&str; 3] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"];

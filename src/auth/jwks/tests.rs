@@ -216,7 +216,8 @@ fn addresses_are_judged_before_anything_is_sent() {
         Err(error) => error,
     };
     let private = || FetchPolicy { allow_private: true, ..FetchPolicy::default() };
-    for host in ["127.0.0.1", "localhost", "[::1]", "10.0.0.1", "192.168.0.1", "[fd00::1]", "[::ffff:10.0.0.1]", "0x7f000001", "2130706433"] {
+    for host in ["127.0.0.1", "localhost", "[::1]", "10.0.0.1", "192.168.0.1", "[fd00::1]", "[::ffff:10.0.0.1]", "0x7f000001", "2130706433"]
+    {
         let url = format!("https://{host}:{}/", server.port);
         assert_eq!(refuse(&url, FetchPolicy::default()), JwksError::AddressForbidden, "{url}");
     }
@@ -226,7 +227,16 @@ fn addresses_are_judged_before_anything_is_sent() {
     }
     assert_eq!(refuse(&server.url(), private()), JwksError::InsecureUrl);
     assert_eq!(refuse("http://10.0.0.1/", FetchPolicy { allow_private: true, ..loopback() }), JwksError::AddressForbidden);
-    for url in ["", "keys", "/keys", "ftp://issuer.test/", "file:///etc/passwd", "https://", "https://user:x@issuer.test/", "https://issuer.test/#x"] {
+    for url in [
+        "",
+        "keys",
+        "/keys",
+        "ftp://issuer.test/",
+        "file:///etc/passwd",
+        "https://",
+        "https://user:x@issuer.test/",
+        "https://issuer.test/#x",
+    ] {
         assert_eq!(refuse(url, loopback()), JwksError::BadUrl, "{url}");
     }
     assert_eq!(server.hits(), 0);

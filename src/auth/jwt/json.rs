@@ -95,7 +95,17 @@ mod tests {
     #[test]
     fn duplicates_and_other_texts_are_refused() {
         assert!(object(br#"{"a":1,"b":{"c":[true,null,"x",1.5,-3]}}"#).is_some());
-        for text in [r#"{"a":1,"a":1}"#, r#"{"a":{"b":1,"b":2}}"#, r#"{"a":[{"b":1,"b":2}]}"#, r#"{"a":1,"\u0061":2}"#, "[]", "1", "", "{} {}", "{\"a\":1e999}"] {
+        for text in [
+            r#"{"a":1,"a":1}"#,
+            r#"{"a":{"b":1,"b":2}}"#,
+            r#"{"a":[{"b":1,"b":2}]}"#,
+            r#"{"a":1,"\u0061":2}"#,
+            "[]",
+            "1",
+            "",
+            "{} {}",
+            "{\"a\":1e999}",
+        ] {
             assert!(object(text.as_bytes()).is_none(), "{text}");
         }
         assert!(object(&[b"{\"a\":".repeat(5000), b"1".to_vec(), b"}".repeat(5000)].concat()).is_none());

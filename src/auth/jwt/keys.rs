@@ -57,17 +57,8 @@ struct VerificationKey {
 }
 
 impl SigningAlgorithm {
-    pub const ALL: [Self; 9] = [
-        Self::Rs256,
-        Self::Rs384,
-        Self::Rs512,
-        Self::Ps256,
-        Self::Ps384,
-        Self::Ps512,
-        Self::Es256,
-        Self::Es384,
-        Self::EdDsa,
-    ];
+    pub const ALL: [Self; 9] =
+        [Self::Rs256, Self::Rs384, Self::Rs512, Self::Ps256, Self::Ps384, Self::Ps512, Self::Es256, Self::Es384, Self::EdDsa];
 
     /// By the name of RFC 7518; `None` for `none`, `HS256` and everything else.
     pub fn named(name: &str) -> Option<Self> {
@@ -120,9 +111,9 @@ impl KeySet {
                 "RSA PUBLIC KEY" => RSAPublicKey::from_der(&block.contents)
                     .ok()
                     .and_then(|(rest, key)| if rest.is_empty() { Public::rsa(key.modulus, key.exponent) } else { None }),
-                "CERTIFICATE" => X509Certificate::from_der(&block.contents)
-                    .ok()
-                    .and_then(|(_, certificate)| Public::from_info(certificate.public_key())),
+                "CERTIFICATE" => {
+                    X509Certificate::from_der(&block.contents).ok().and_then(|(_, certificate)| Public::from_info(certificate.public_key()))
+                }
                 private if private.ends_with("PRIVATE KEY") => return Err(KeySetError::PrivateKey),
                 _ => None,
             };
@@ -193,11 +184,8 @@ impl KeySet {
         }
         // Keys from PEM files have no id; a token of their issuer usually has one all the same.
         let anonymous_only = header.key_id.is_some();
-        let fitting: Vec<_> = self
-            .keys
-            .iter()
-            .filter(|key| !(anonymous_only && key.id.is_some()) && key.algorithms.contains(&header.algorithm))
-            .collect();
+        let fitting: Vec<_> =
+            self.keys.iter().filter(|key| !(anonymous_only && key.id.is_some()) && key.algorithms.contains(&header.algorithm)).collect();
         match fitting.len() {
             0 => Err(JwtRefusal::UnknownKey),
             1..=MOST_CANDIDATES => Ok(fitting),
@@ -301,17 +289,11 @@ impl Public {
     }
 
     fn ed25519(bytes: &[u8]) -> Option<Self> {
-        (bytes.len() == 32)
-            .then(|| Self { fitting: &[SigningAlgorithm::EdDsa], key: DecodingKey::from_ed_der(bytes) })
+        (bytes.len() == 32).then(|| Self { fitting: &[SigningAlgorithm::EdDsa], key: DecodingKey::from_ed_der(bytes) })
     }
 
     /// The key's own algorithm if it names one, else all that fit it; in both cases only what is allowed.
-    fn with_algorithms(
-        self,
-        id: Option<String>,
-        own: Option<SigningAlgorithm>,
-        allowed: &[SigningAlgorithm],
-    ) -> Option<VerificationKey> {
+    fn with_algorithms(self, id: Option<String>, own: Option<SigningAlgorithm>, allowed: &[SigningAlgorithm]) -> Option<VerificationKey> {
         let algorithms: Vec<_> = self
             .fitting
             .iter()

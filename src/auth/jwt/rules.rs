@@ -243,8 +243,7 @@ fn glob(pattern: &str, text: &str) -> bool {
 }
 
 fn is_name(text: &str) -> bool {
-    (1..=128).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._@+=:-".contains(&byte))
+    (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._@+=:-".contains(&byte))
 }
 
 /// No control or direction-changing characters, which would make one log line look like another.
@@ -262,8 +261,12 @@ impl fmt::Display for RulesError {
             Self::Unbound => "the role would accept any token of its issuer; set `bound_audiences`, `bound_subject` or `bound_claims`",
             Self::NoUserClaim => "the role has no `user_claim`; name the claim that identifies the caller, for example `sub`",
             Self::EmptyBound => "the role has an empty issuer, subject or audience; leave it out or give a value",
-            Self::BadBoundClaim => "`bound_claims` must map each claim to texts, numbers or booleans, and to texts other than `*` with globs",
-            Self::BadMapping => "`claim_mappings` must map claims to different metadata names of letters, digits and `._@+=:-`, and not to `role`",
+            Self::BadBoundClaim => {
+                "`bound_claims` must map each claim to texts, numbers or booleans, and to texts other than `*` with globs"
+            }
+            Self::BadMapping => {
+                "`claim_mappings` must map claims to different metadata names of letters, digits and `._@+=:-`, and not to `role`"
+            }
         })
     }
 }

@@ -67,11 +67,8 @@ fn times_are_checked_against_the_given_clock() {
 
 #[test]
 fn leeways_and_age_can_be_tightened() {
-    let strict = JwtRules {
-        leeways: JwtLeeways { expiration: 0, not_before: Some(150), clock_skew: 0 },
-        max_age_seconds: Some(300),
-        ..rules()
-    };
+    let strict =
+        JwtRules { leeways: JwtLeeways { expiration: 0, not_before: Some(150), clock_skew: 0 }, max_age_seconds: Some(300), ..rules() };
     for (changes, expected) in [
         (json!({}), None),
         (json!({"exp": null}), Some(JwtRefusal::MissingExpiry)),
@@ -209,7 +206,8 @@ fn groups_and_metadata_are_plain_texts() {
     assert_eq!(verified.metadata.into_iter().collect::<Vec<_>>(), [("level".into(), "3".into()), ("team".into(), "blue".into())]);
     assert_eq!(check(&rules, &claims(&json!({"groups": "ops"}))).unwrap().groups, ["ops"]);
     let many: Vec<_> = (0..257).map(|at| at.to_string()).collect();
-    for groups in [json!(null), json!(7), json!([7]), json!(["a", ["b"]]), json!(["a\nb"]), json!(["a\u{202e}b"]), json!([""]), json!(many)] {
+    for groups in [json!(null), json!(7), json!([7]), json!(["a", ["b"]]), json!(["a\nb"]), json!(["a\u{202e}b"]), json!([""]), json!(many)]
+    {
         assert_eq!(outcome(&rules, &json!({"groups": groups})), Some(JwtRefusal::BadGroups), "{groups}");
     }
     for team in [json!(["a"]), json!({"a": 1}), json!("a\r\nb"), json!("a\u{2028}b"), json!(""), json!("x".repeat(513))] {
@@ -228,7 +226,15 @@ fn rules_that_any_token_meets_cannot_be_saved() {
     assert_eq!(JwtRules { user_claim: String::new(), ..rules() }.validate(), Err(RulesError::NoUserClaim));
     assert_eq!(JwtRules { audiences: vec![String::new()], ..rules() }.validate(), Err(RulesError::EmptyBound));
     assert_eq!(JwtRules { subject: Some(String::new()), ..unbound.clone() }.validate(), Err(RulesError::EmptyBound));
-    for (allowed, glob) in [(json!([]), false), (json!([null]), false), (json!([["x"]]), false), (json!([1]), true), (json!(["*"]), true), (json!(["**"]), true), (json!([""]), true)] {
+    for (allowed, glob) in [
+        (json!([]), false),
+        (json!([null]), false),
+        (json!([["x"]]), false),
+        (json!([1]), true),
+        (json!(["*"]), true),
+        (json!(["**"]), true),
+        (json!([""]), true),
+    ] {
         let rules = JwtRules { bound_claims: vec![claim(allowed.clone())], bound_claims_glob: glob, ..unbound.clone() };
         assert_eq!(rules.validate(), Err(RulesError::BadBoundClaim), "{allowed} {glob}");
     }

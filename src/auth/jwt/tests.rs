@@ -107,13 +107,9 @@ fn jwks(keys: &[Value]) -> Vec<u8> {
 
 #[test]
 fn every_algorithm_verifies_from_pem_and_from_jwks() {
-    for algorithm in [
-        SigningAlgorithm::Es256,
-        SigningAlgorithm::Es384,
-        SigningAlgorithm::EdDsa,
-        SigningAlgorithm::Rs256,
-        SigningAlgorithm::Ps256,
-    ] {
+    for algorithm in
+        [SigningAlgorithm::Es256, SigningAlgorithm::Es384, SigningAlgorithm::EdDsa, SigningAlgorithm::Rs256, SigningAlgorithm::Ps256]
+    {
         let issuer = Issuer::new(algorithm);
         let token = issuer.token(&claims());
         let verified = issuer.keys().verify(&token, &rules(), NOW).unwrap();

@@ -74,10 +74,7 @@ fn error_replies_are_read_in_both_envelopes() {
     for (value, code) in [(vec![32], 32), (vec![37], 37), (vec![0, 200], 200)] {
         let error = element(
             KRB_ERROR,
-            &element(
-                SEQUENCE,
-                &[element(CONTEXT_0, &element(INTEGER, &[5])), element(CONTEXT_6, &element(INTEGER, &value))].concat(),
-            ),
+            &element(SEQUENCE, &[element(CONTEXT_0, &element(INTEGER, &[5])), element(CONTEXT_6, &element(INTEGER, &value))].concat()),
         );
         let raw = element(GSS_FRAME, &[element(OID, OID_KRB5), TOKEN_ID_ERROR.to_vec(), error].concat());
         let reject = [element(CONTEXT_0, &[0x0a, 1, 2]), element(CONTEXT_2, &element(OCTET_STRING, &raw))].concat();

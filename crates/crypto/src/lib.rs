@@ -1,1 +1,61 @@
+//! The strongroom: keys, envelopes, tokens and everything else that touches secret bytes.
+//!
+//! It must never learn to serialise, print, log or store what it holds, so it links neither serde, tracing,
+//! tokio nor sqlx; the orphan rule then keeps the rest of the program from teaching it. Absent on purpose:
+//! caller-chosen nonces, trial decryption, a way to switch off associated data, and a clock.
 
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::todo,
+    clippy::dbg_macro,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    missing_docs,
+    missing_debug_implementations
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+mod base62;
+pub mod blind_index;
+pub mod ciphertext;
+pub mod credential;
+pub mod data_key;
+pub mod digest;
+mod envelope;
+pub mod error;
+pub mod key;
+pub mod keyring;
+pub mod locator;
+pub mod mac;
+pub mod password;
+pub mod plaintext;
+mod random;
+pub mod shamir;
+pub mod token;
+
+pub use blind_index::BlindIndex;
+pub use ciphertext::{Ciphertext, WrappedKey};
+pub use credential::{Accessor, AuthToken, NotACredential, SecretId};
+pub use data_key::{DataKey, KeyId};
+pub use error::CryptoError;
+pub use key::{Key, Purpose};
+pub use keyring::{KekVersion, KeyState, Keyring};
+pub use locator::{Place, RowId};
+pub use mac::{MacKey, constant_time_eq};
+pub use plaintext::Plaintext;
+pub use shamir::Share;
+pub use token::{NotAToken, TokenFormat, TokenSecret};
+/// Re-exported so that callers zeroize with the very type this API names.
+pub use zeroize::Zeroizing;

@@ -18,8 +18,7 @@ use std::{
     time::Duration,
 };
 
-use sha2::{Digest, Sha256};
-
+use goldfin_crypto::digest::sha256;
 pub use name::{KerberosName, NameError};
 
 /// Accepts tickets for one service principal. Shared by all threads; calls block, so use `spawn_blocking`.
@@ -112,13 +111,11 @@ impl Acceptor {
         if principal.is_well_known() {
             return Err(KerberosRefusal::Anonymous);
         }
-        let mut digest = Sha256::new_with_prefix(REPLAY_LABEL);
-        digest.update(authenticator);
         Ok(Accepted {
             principal,
             channel_bound: channel_binding.is_some() && outcome.flags & FLAG_CHANNEL_BOUND != 0,
             reply_token: (!outcome.reply.is_empty()).then_some(outcome.reply),
-            replay_digest: digest.finalize().into(),
+            replay_digest: sha256(&[REPLAY_LABEL, authenticator]),
             ticket_remaining: Duration::from_secs(outcome.lifetime_seconds.into()),
         })
     }

@@ -125,9 +125,9 @@ impl Kdc {
         binding: Option<&[u8]>,
         answer: impl FnOnce(&[u8]) -> Option<Vec<u8>>,
     ) -> bool {
-        let child_test = format!("{}::negotiate_in_child", module_path!().split_once("::").map_or("", |(_, inner)| inner));
+        let child_test = test_name(module_path!(), "negotiate_in_child");
         let mut client = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", child_test.trim_start_matches("::"), "--nocapture", "--test-threads=1"])
+            .args(["--exact", &child_test, "--nocapture", "--test-threads=1"])
             .envs(self.env())
             .env("KRB5CCNAME", format!("FILE:{}", cache.display()))
             .env(CHILD_SERVICE, format!("{service}@{REALM}"))
@@ -178,6 +178,12 @@ fn negotiate_in_child() {
     if client.is_complete() {
         println!("client satisfied");
     }
+}
+
+/// The name by which the test binary knows a test of the module at `module_path`.
+pub fn test_name(module_path: &str, test: &str) -> String {
+    let (_, module) = module_path.split_once("::").unwrap_or_default();
+    format!("{module}::{test}")
 }
 
 pub fn hex(bytes: &[u8]) -> String {

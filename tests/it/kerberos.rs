@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command, thread, time::Duration};
 
 use goldfin::auth::kerberos::{Accepted, Acceptor, KerberosError, KerberosRefusal};
 
-use crate::kdc::{Framing, Kdc, REALM, hex, unhex};
+use crate::kdc::{Framing, Kdc, REALM, hex, test_name, unhex};
 
 const SERVICE: &str = "HTTP/localhost";
 const BINDING: &[u8] = b"tls-server-end-point:synthetic certificate hash";
@@ -253,7 +253,7 @@ fn accept_in_child() {
 
 fn accepted_elsewhere(realm: &Realm, configuration: &Path, token: &Path) -> String {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "kerberos::accept_in_child", "--nocapture", "--test-threads=1"])
+        .args(["--exact", &test_name(module_path!(), "accept_in_child"), "--nocapture", "--test-threads=1"])
         .env("KRB5_CONFIG", configuration)
         .env(CHILD_KEYTAB, realm.kdc.directory().join("HTTP_localhost.keytab"))
         .env(CHILD_TOKEN, token)

@@ -2,7 +2,6 @@
 
 pub mod jwks;
 pub mod jwt;
-#[cfg(feature = "kerberos")]
 pub mod kerberos;
 pub mod principal;
 pub mod throttle;

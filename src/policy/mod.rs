@@ -10,6 +10,8 @@ pub mod authorized;
 pub mod compile;
 pub mod decision;
 mod entities;
+pub mod explain;
 pub mod rules;
 mod slice;
 pub mod source;
+pub mod table;

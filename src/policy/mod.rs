@@ -9,6 +9,8 @@ pub mod asked;
 pub mod authorized;
 pub mod compile;
 pub mod decision;
+#[cfg(test)]
+mod differential;
 mod entities;
 pub mod explain;
 pub mod rules;

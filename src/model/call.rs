@@ -82,6 +82,8 @@ pub struct Call {
     pub purpose: Option<String>,
     /// The SPNEGO token of `Authorization: Negotiate`, with the channel's binding.
     pub negotiate: Option<Negotiate>,
+    /// The auth token as the caller showed it: `auth/token` answers with it.
+    pub shown: Option<Plaintext>,
 }
 
 /// A SPNEGO token (RFC 4559) as it came, and what it must be bound to.

@@ -1,4 +1,10 @@
+//! goldfin: a vault for secrets and personal data.
+//!
+//! `ls src` reads like the path of a request; a floor imports only the floors below it. ARCHITECTURE.md walks through two requests.
+
+pub mod audit;
 pub mod auth;
 pub mod dev;
 pub mod model;
+pub mod policy;
 pub mod store;

@@ -5,6 +5,7 @@ pub mod call;
 pub mod change;
 pub mod clock;
 pub mod document;
+pub mod facts;
 pub mod fault;
 pub mod id;
 pub mod members;

@@ -1,3 +1,47 @@
 //! Floor 2: the only floor that knows SQL.
+//!
+//! Engines reach it through a [`work::Work`], which is confined to one mount; the recorder commits what a work has gathered together
+//! with its entry. Nothing here decides anything.
 
 pub mod auth_token;
+pub mod connect;
+pub mod control;
+pub mod error;
+pub mod keyring;
+pub mod kv;
+pub mod ledger;
+pub mod replay;
+pub mod subject;
+pub mod transform;
+pub mod work;
+
+use sqlx::pool::PoolConnection;
+use sqlx::{PgPool, Postgres};
+
+use error::StoreError;
+
+pub(crate) type Transaction = sqlx::Transaction<'static, Postgres>;
+
+/// The pool of connections as the application's role. Cloning shares it.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: PgPool,
+}
+
+impl Store {
+    pub(crate) fn from_pool(pool: PgPool) -> Self {
+        Self { pool }
+    }
+
+    pub(crate) async fn connection(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+        Ok(self.pool.acquire().await?)
+    }
+
+    pub(crate) async fn begin(&self) -> Result<Transaction, StoreError> {
+        Ok(self.pool.begin().await?)
+    }
+
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}

@@ -60,3 +60,49 @@ fn decode(text: &[u8]) -> Option<u64> {
         value.checked_mul(62)?.checked_add(u64::from(digit))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn symbols_are_in_ascii_order() {
+        let alphabet: Vec<u8> = (0..62).map(symbol).collect();
+        assert_eq!(
+            alphabet,
+            b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+        );
+    }
+
+    #[test]
+    fn ends_of_the_range() {
+        assert_eq!(&encode_4(0), b"000000");
+        assert_eq!(&encode_4(u32::MAX), b"4gfFC3");
+        assert_eq!(decode_4(b"4gfFC3"), Some(u32::MAX));
+        assert_eq!(decode_4(b"4gfFC4"), None);
+        assert_eq!(decode_4(b"zzzzzz"), None);
+        assert_eq!(&encode_24(&[255; 24]), b"LygHa16AHYFLygHa16AHYFLygHa16AHYF");
+        assert_eq!(decode_24(b"LygHa16AHYGLygHa16AHYFLygHa16AHYF"), None);
+        assert_eq!(decode_24(b"zzzzzzzzzzz0000000000000000000000"), None);
+        for bad in [b"00000-", b"00000 ", b"00000\xff", b"00000/", b"00000:"] {
+            assert_eq!(decode_4(bad), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_come_back(bytes: [u8; 24], value: u32) {
+            prop_assert_eq!(decode_24(&encode_24(&bytes)), Some(bytes));
+            prop_assert_eq!(decode_4(&encode_4(value)), Some(value));
+        }
+
+        #[test]
+        fn text_is_canonical(text in "[0-9A-Za-z]{33}") {
+            let text: [u8; 33] = text.as_bytes().try_into().unwrap();
+            if let Some(bytes) = decode_24(&text) {
+                prop_assert_eq!(encode_24(&bytes), text);
+            }
+        }
+    }
+}

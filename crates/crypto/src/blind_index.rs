@@ -28,3 +28,23 @@ impl fmt::Debug for BlindIndex {
         f.write_str("BlindIndex(..)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_values_and_only_they_meet() {
+        let key = Key::generate().unwrap();
+        let index = BlindIndex::new(key.duplicate());
+        let of = |text: &str| index.of(&Plaintext::from_text(text.into()));
+        assert_eq!(of("synthetic 1"), of("synthetic 1"));
+        assert_ne!(of("synthetic 1"), of("synthetic 2"));
+        let other = BlindIndex::new(Key::generate().unwrap());
+        assert_ne!(
+            of("synthetic 1"),
+            other.of(&Plaintext::from_text("synthetic 1".into()))
+        );
+        assert_eq!(format!("{index:?}"), "BlindIndex(..)");
+    }
+}

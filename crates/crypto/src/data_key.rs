@@ -168,14 +168,25 @@ impl DataKey {
         self.uses() >= ROTATE_USES
     }
 
+    /// Unwraps here and wraps under `other`, at the same place and with the same content.
+    pub(crate) fn rewrap_under<P: Place>(
+        &self,
+        other: &DataKey,
+        place: &P,
+        wrapped: &WrappedKey<P>,
+    ) -> Result<WrappedKey<P>, CryptoError> {
+        let algorithm = envelope::parse(wrapped.as_bytes())?.algorithm;
+        let bytes = self.open(place, algorithm, wrapped.as_bytes())?;
+        other.wrap_bytes(place, algorithm, &bytes)
+    }
+
     fn count_use(&self) -> Result<(), CryptoError> {
-        match self.uses.fetch_add(1, Ordering::Relaxed) {
-            used if used < MAX_USES => Ok(()),
-            used => {
-                self.uses.store(used, Ordering::Relaxed);
-                Err(CryptoError::KeyExhausted)
-            }
-        }
+        self.uses
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                (used < MAX_USES).then(|| used + 1)
+            })
+            .map(|_| ())
+            .map_err(|_| CryptoError::KeyExhausted)
     }
 
     fn wrap_bytes<P: Place>(
@@ -226,4 +237,99 @@ fn bare(bytes: &[u8]) -> Option<Key> {
     }
     key.copy_from_slice(bytes);
     Some(Key::from_exposed(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::locator::RowId;
+    use crate::random::tests::without_randomness;
+
+    struct Here;
+
+    impl Place for Here {
+        const TABLE: &'static str = "here";
+        const COLUMN: &'static str = "value";
+        fn namespace(&self) -> i32 {
+            1
+        }
+        fn row(&self, row: &mut RowId) {
+            row.number(1);
+        }
+        fn version(&self) -> u64 {
+            1
+        }
+    }
+
+    const ID: KeyId = KeyId { id: 1, version: 1 };
+
+    #[test]
+    fn no_randomness_no_ciphertext() {
+        let key = DataKey::generate(ID).unwrap();
+        let error = without_randomness(|| {
+            let value = Plaintext::from_text("synthetic".into());
+            key.encrypt(&Here, &value).map(|_| ())
+        });
+        assert_eq!(error, Err(CryptoError::Random));
+        let error = without_randomness(|| DataKey::generate(ID).map(|_| ()));
+        assert_eq!(error, Err(CryptoError::Random));
+    }
+
+    #[test]
+    fn uses_are_counted_and_end() {
+        let key = DataKey::generate(ID).unwrap();
+        let value = Plaintext::from_text("synthetic".into());
+        let stored = key.encrypt(&Here, &value).unwrap();
+        key.wrap(&Here, &DataKey::generate(ID).unwrap()).unwrap();
+        let message = key.message_key(&TokenSecret::generate().unwrap());
+        message.encrypt(&Here, &value).unwrap();
+        assert_eq!(key.uses(), 2);
+
+        key.add_uses(ROTATE_USES - 3);
+        assert!(!key.must_rotate());
+        key.encrypt(&Here, &value).unwrap();
+        assert!(key.must_rotate());
+
+        key.add_uses(MAX_USES - ROTATE_USES - 1);
+        key.encrypt(&Here, &value).unwrap();
+        for _ in 0..3 {
+            let refused = key.encrypt(&Here, &value).map(|_| ());
+            assert_eq!(refused, Err(CryptoError::KeyExhausted));
+        }
+        assert_eq!(key.uses(), MAX_USES);
+        assert!(key.decrypt(&Here, &stored).is_ok());
+
+        key.add_uses(u64::MAX);
+        assert_eq!(key.uses(), u64::MAX);
+        let refused = key.encrypt(&Here, &value).map(|_| ());
+        assert_eq!(refused, Err(CryptoError::KeyExhausted));
+    }
+
+    #[test]
+    fn a_value_beyond_the_limit_is_refused() {
+        let key = DataKey::generate(ID).unwrap();
+        let value = Plaintext::new(vec![0; MAX_PLAINTEXT_BYTES + 1]);
+        let refused = key.encrypt(&Here, &value).map(|_| ());
+        assert_eq!(refused, Err(CryptoError::TooLarge));
+    }
+
+    #[test]
+    fn data_never_passes_for_a_key() {
+        let key = DataKey::generate(ID).unwrap();
+        let value = Plaintext::new(vec![7; 40]);
+        let data = key.encrypt(&Here, &value).unwrap();
+        let refused = WrappedKey::<Here>::from_stored(data.as_bytes().to_vec()).map(|_| ());
+        assert_eq!(refused, Err(CryptoError::Malformed));
+        let mut relabelled = data.into_bytes();
+        relabelled[1] = Algorithm::NamedKey as u8;
+        let relabelled = WrappedKey::from_stored(relabelled).unwrap();
+        let refused = key.unwrap_key(&Here, &relabelled).map(|_| ());
+        assert_eq!(refused, Err(CryptoError::Integrity));
+
+        let bare = key.wrap_bare(&Here, &Key::generate().unwrap()).unwrap();
+        let refused = key.unwrap_key(&Here, &bare).map(|_| ());
+        assert_eq!(refused, Err(CryptoError::Integrity));
+        let refused = Ciphertext::<Here>::from_stored(bare.into_bytes()).map(|_| ());
+        assert_eq!(refused, Err(CryptoError::Malformed));
+    }
 }

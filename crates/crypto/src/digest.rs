@@ -35,3 +35,39 @@ pub fn hex(bytes: &[u8]) -> String {
         .flat_map(|byte| [nibble(byte >> 4), nibble(byte & 15)])
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_answers() {
+        assert_eq!(sha256(&[]), EMPTY_ROOT);
+        // FIPS 180-2, B.1.
+        assert_eq!(
+            hex(&sha256(&[b"a", b"bc"])),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        // RFC 6962 reference implementation: the leaf of no bytes.
+        assert_eq!(
+            hex(&leaf_hash(b"")),
+            "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
+        );
+    }
+
+    #[test]
+    fn a_leaf_is_never_a_node() {
+        let (left, right) = (leaf_hash(b"a"), leaf_hash(b"b"));
+        let both = [left, right].concat();
+        assert_eq!(node_hash(&left, &right), sha256(&[&[1], &both]));
+        assert_ne!(node_hash(&left, &right), leaf_hash(&both));
+        assert_ne!(node_hash(&left, &right), node_hash(&right, &left));
+    }
+
+    #[test]
+    fn hex_of_every_byte() {
+        for byte in 0..=u8::MAX {
+            assert_eq!(hex(&[byte]), format!("{byte:02x}"));
+        }
+    }
+}

@@ -153,3 +153,65 @@ impl Purpose {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mac::MacKey;
+    use crate::random::tests::without_randomness;
+    use std::collections::HashSet;
+
+    fn fixed(byte: u8) -> Key {
+        Key::from_exposed(Zeroizing::new([byte; KEY_BYTES]))
+    }
+
+    #[test]
+    fn labels_are_distinct_ascii_and_none_begins_another() {
+        let labels: Vec<_> = Purpose::ALL.iter().map(|purpose| purpose.label()).collect();
+        assert_eq!(labels.iter().collect::<HashSet<_>>().len(), labels.len());
+        for label in &labels {
+            assert!(label.is_ascii() && label.starts_with("goldfin/v1/"));
+            let begun = labels.iter().filter(|other| other.starts_with(label));
+            assert_eq!(begun.count(), 1);
+        }
+    }
+
+    #[test]
+    fn derivation_is_hkdf_as_documented() {
+        let key = fixed(7);
+        let pseudorandom = Key::from_exposed(Zeroizing::new(
+            MacKey::new(fixed(0)).mac_raw(&[key.expose_bytes()]),
+        ));
+        let expected = MacKey::new(pseudorandom).mac_raw(&[
+            b"goldfin/v1/ff1-key",
+            &[0, 0, 0, 0, 0, 0, 0, 2],
+            b"ab",
+            &[0; 8],
+            &[1],
+        ]);
+        let derived = key.derive(Purpose::Ff1, &[b"ab", b""]);
+        assert_eq!(derived.expose_bytes(), &expected);
+    }
+
+    #[test]
+    fn purposes_and_contexts_give_different_keys() {
+        let key = fixed(1);
+        let contexts: [&[&[u8]]; 5] = [&[], &[b""], &[b"ab"], &[b"a", b"b"], &[b"", b"ab"]];
+        let mut seen = HashSet::new();
+        for purpose in Purpose::ALL {
+            for context in contexts {
+                assert!(seen.insert(*key.derive(purpose, context).expose_bytes()));
+            }
+        }
+    }
+
+    #[test]
+    fn keys_are_random_hidden_and_refused_without_randomness() {
+        let (one, other) = (Key::generate().unwrap(), Key::generate().unwrap());
+        assert_ne!(one.expose_bytes(), other.expose_bytes());
+        assert_eq!(one.duplicate().expose_bytes(), one.expose_bytes());
+        assert_eq!(format!("{one:?}"), "Key(..)");
+        let error = without_randomness(|| Key::generate().map(|_| ()));
+        assert_eq!(error, Err(CryptoError::Random));
+    }
+}

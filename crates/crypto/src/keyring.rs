@@ -81,7 +81,8 @@ impl Keyring {
     }
 
     /// Puts a keyring together from stored versions. [`CryptoError::UnknownKeyVersion`] if the primary is missing,
-    /// [`CryptoError::PrimaryKey`] if it is not active, [`CryptoError::Malformed`] for version 0, a version twice, or a key of another ring.
+    /// [`CryptoError::PrimaryKey`] if it is not active, [`CryptoError::Malformed`] for version 0, a version twice,
+    /// or a key of another ring.
     pub fn from_versions(
         id: u32,
         primary: u32,
@@ -169,6 +170,20 @@ impl Keyring {
         wrapped: &WrappedKey<P>,
     ) -> Result<Key, CryptoError> {
         self.named_in(wrapped)?.unwrap_bare(place, wrapped)
+    }
+
+    /// Moves a wrapped key, of either kind, under the primary; `None` if it already is. For re-wrapping in batches:
+    /// what the key protects is not touched. Errors as [`Keyring::unwrap_key`] and [`Keyring::wrap`].
+    pub fn rewrap<P: Place>(
+        &self,
+        place: &P,
+        wrapped: &WrappedKey<P>,
+    ) -> Result<Option<WrappedKey<P>>, CryptoError> {
+        let old = self.named_in(wrapped)?;
+        if old.id() == self.primary.id() {
+            return Ok(None);
+        }
+        old.rewrap_under(&self.primary, place, wrapped).map(Some)
     }
 
     /// Makes a new primary and deactivates the old one; answers the new number. [`CryptoError::Random`].

@@ -77,3 +77,62 @@ fn framed(data: &mut Vec<u8>, bytes: &[u8]) {
 
 /// Enough for a place of two short parts without a second allocation.
 const CAPACITY: usize = 192;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    struct Parts(Vec<Part>);
+
+    enum Part {
+        Text(&'static str),
+        Number(i64),
+        Bytes(&'static [u8]),
+    }
+
+    impl Place for Parts {
+        const TABLE: &'static str = "parts";
+        const COLUMN: &'static str = "value";
+        fn namespace(&self) -> i32 {
+            1
+        }
+        fn row(&self, row: &mut RowId) {
+            for part in &self.0 {
+                match part {
+                    Part::Text(text) => row.text(text),
+                    Part::Number(number) => row.number(*number),
+                    Part::Bytes(bytes) => row.bytes(bytes),
+                }
+            }
+        }
+        fn version(&self) -> u64 {
+            0
+        }
+    }
+
+    #[test]
+    fn rows_of_other_parts_never_collide() {
+        use Part::{Bytes, Number, Text};
+        let rows = [
+            vec![],
+            vec![Text("")],
+            vec![Text(""), Text("")],
+            vec![Text("ab")],
+            vec![Text("a"), Text("b")],
+            vec![Bytes(b"ab")],
+            vec![Bytes(b"a"), Text("b")],
+            vec![Number(1)],
+            vec![Bytes(&[0, 0, 0, 0, 0, 0, 0, 1])],
+            vec![Text("\0\0\0\0\0\0\0\u{1}")],
+            vec![Number(-1)],
+        ];
+        let key = KeyId { id: 1, version: 1 };
+        let count = rows.len();
+        let distinct: HashSet<_> = rows
+            .into_iter()
+            .map(|row| associated_data(&Parts(row), key, 1))
+            .collect();
+        assert_eq!(distinct.len(), count);
+    }
+}

@@ -5,7 +5,7 @@ use std::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
-use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
 use crate::key::{KEY_BYTES, Key};
 
@@ -16,12 +16,10 @@ impl MacKey {
     /// Computes the keyed state; the key itself is wiped.
     pub fn new(key: Key) -> Self {
         // RFC 2104: a key shorter than the block of 64 bytes is padded with zeros.
-        let mut block = [0; 64];
+        let mut block = Zeroizing::new([0; 64]);
         let (head, _) = block.split_at_mut(KEY_BYTES);
         head.copy_from_slice(key.expose_bytes());
-        let state = Hmac::new(&block.into());
-        block.zeroize();
-        Self(state)
+        Self(Hmac::new((&*block).into()))
     }
 
     /// Tag over `parts`, each behind its length (8 bytes, big endian), so that no two lists of parts collide.
@@ -63,4 +61,40 @@ impl fmt::Debug for MacKey {
 /// Compares in constant time; only the lengths may show.
 pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> MacKey {
+        MacKey::new(Key::from_exposed(Zeroizing::new([3; KEY_BYTES])))
+    }
+
+    #[test]
+    fn parts_cannot_be_cut_differently() {
+        assert_ne!(key().mac(&[b"ab", b"c"]), key().mac(&[b"a", b"bc"]));
+        assert_ne!(key().mac(&[b"ab", b""]), key().mac(&[b"ab"]));
+        assert_eq!(key().mac_raw(&[b"ab", b"c"]), key().mac_raw(&[b"a", b"bc"]));
+    }
+
+    #[test]
+    fn only_the_whole_tag_verifies() {
+        let tag = key().mac(&[b"synthetic"]);
+        assert!(key().verify(&[b"synthetic"], &tag));
+        assert!(!key().verify(&[b"synthetic"], &tag[..31]));
+        assert!(!key().verify(&[b"synthetic"], &[]));
+        assert!(!key().verify_raw(&[b"synthetic"], &tag));
+        assert!(key().verify_raw(&[b"x"], &key().mac_raw(&[b"x"])));
+        for bit in 0..256 {
+            let mut flipped = tag;
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(!key().verify(&[b"synthetic"], &flipped));
+        }
+    }
+
+    #[test]
+    fn debug_is_constant() {
+        assert_eq!(format!("{:?}", key()), "MacKey(..)");
+    }
 }

@@ -64,3 +64,48 @@ fn hasher() -> Result<Argon2<'static>, CryptoError> {
 const MAX_MEMORY_KIB: u32 = 64 * 1024;
 const MAX_PASSES: u32 = 8;
 const MAX_LANES: u32 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(text: &str) -> Plaintext {
+        Plaintext::from_text(text.into())
+    }
+
+    #[test]
+    fn the_right_passphrase_and_no_other() {
+        let stored = hash(&secret("synthetic passphrase")).unwrap();
+        assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+        assert_eq!(verify(&secret("synthetic passphrase"), &stored), Ok(true));
+        assert_eq!(verify(&secret("synthetic passphrasf"), &stored), Ok(false));
+        assert_ne!(hash(&secret("synthetic passphrase")).unwrap(), stored);
+    }
+
+    #[test]
+    fn a_stored_hash_cannot_ask_for_more_than_the_limits() {
+        let tail = "$c3ludGhldGljc2FsdDEyMw$3rkZ9hGFCNxGPqy7nJEVmUlzuNc9rbQ0tMGx2Qb0Z5Y";
+        for head in [
+            "$argon2id$v=19$m=4194304,t=2,p=1",
+            "$argon2id$v=19$m=19456,t=4000000,p=1",
+            "$argon2id$v=19$m=19456,t=2,p=255",
+            "$argon2i$v=19$m=19456,t=2,p=1",
+            "$argon2d$v=19$m=19456,t=2,p=1",
+        ] {
+            let stored = format!("{head}{tail}");
+            let answer = verify(&secret("synthetic"), &stored);
+            assert_eq!(answer, Err(CryptoError::Malformed), "{head}");
+        }
+        for stored in ["", "$", "plain text", "$argon2id$v=19$m=19456,t=2,p=1"] {
+            let answer = verify(&secret("synthetic"), stored);
+            assert_eq!(answer, Err(CryptoError::Malformed), "{stored}");
+        }
+    }
+
+    #[test]
+    fn a_passphrase_of_megabytes_costs_nothing() {
+        let long = Plaintext::new(vec![b'x'; MAX_PASSPHRASE_BYTES + 1]);
+        assert_eq!(hash(&long), Err(CryptoError::TooLarge));
+        assert_eq!(verify(&long, "anything"), Ok(false));
+    }
+}

@@ -131,3 +131,45 @@ fn inverse(a: u8) -> u8 {
     let power = (0..6).fold(a, |power, _| multiply(square(power), a));
     square(power)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::tests::without_randomness;
+
+    /// The same field by another way: carry-less product, then division by 0x11b.
+    fn by_long_division(a: u8, b: u8) -> u8 {
+        let product = (0..8)
+            .filter(|bit| b >> bit & 1 == 1)
+            .fold(0_u16, |sum, bit| sum ^ (u16::from(a) << bit));
+        (8..15).rev().fold(product, |rest, bit| {
+            if rest >> bit & 1 == 1 {
+                rest ^ (0x11b << (bit - 8))
+            } else {
+                rest
+            }
+        }) as u8
+    }
+
+    #[test]
+    fn the_field_is_that_of_aes() {
+        // FIPS 197, 4.2 and 4.2.1.
+        assert_eq!(multiply(0x57, 0x83), 0xc1);
+        assert_eq!(multiply(0x57, 0x13), 0xfe);
+        assert_eq!(inverse(0x53), 0xca);
+        assert_eq!(inverse(0), 0);
+        for a in 0..=u8::MAX {
+            for b in 0..=u8::MAX {
+                assert_eq!(multiply(a, b), by_long_division(a, b));
+            }
+            assert_eq!(multiply(a, inverse(a)), u8::from(a != 0));
+        }
+    }
+
+    #[test]
+    fn no_randomness_no_shares() {
+        let key = Key::generate().unwrap();
+        let error = without_randomness(|| split(&key, 3, 2).map(|_| ()));
+        assert_eq!(error, Err(CryptoError::Random));
+    }
+}

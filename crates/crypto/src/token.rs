@@ -17,6 +17,7 @@ use crate::base62;
 use crate::error::CryptoError;
 use crate::key::Key;
 use crate::mac::{MacKey, constant_time_eq};
+use crate::plaintext::Plaintext;
 use crate::random;
 
 /// The 16 secret bytes r1 ‖ r2 of one token, zeroized on drop.
@@ -30,14 +31,29 @@ impl TokenSecret {
         Ok(Self(secret))
     }
 
-    /// Takes a secret that was wrapped for an exportable transformation.
+    /// Takes 16 bytes that were uniformly random when the token was made.
     pub fn from_exposed(bytes: Zeroizing<[u8; 16]>) -> Self {
         Self(bytes)
     }
 
-    /// Reads the bytes; to wrap them for an exportable transformation.
+    /// Reads the bytes.
     pub fn expose(&self) -> &[u8; 16] {
         &self.0
+    }
+
+    /// The secret as a value to encrypt under a subject's key, for an exportable transformation.
+    pub fn to_plaintext(&self) -> Plaintext {
+        Plaintext::new(self.0.to_vec())
+    }
+
+    /// The way back from [`TokenSecret::to_plaintext`]. [`CryptoError::Malformed`] unless it is 16 bytes.
+    pub fn from_plaintext(value: &Plaintext) -> Result<Self, CryptoError> {
+        let mut secret = Zeroizing::new([0; 16]);
+        if value.len() != secret.len() {
+            return Err(CryptoError::Malformed);
+        }
+        secret.copy_from_slice(value.expose());
+        Ok(Self(secret))
     }
 }
 
@@ -150,3 +166,24 @@ const CHECKSUM_WIDTH: usize = 6;
 const MAX_PREFIX: usize = 24;
 /// What credentials begin with; a PII token must not look like one.
 const RESERVED: [&str; 2] = ["gft", "gfs"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::tests::without_randomness;
+
+    #[test]
+    fn no_randomness_no_secret() {
+        let error = without_randomness(|| TokenSecret::generate().map(|_| ()));
+        assert_eq!(error, Err(CryptoError::Random));
+    }
+
+    #[test]
+    fn debug_is_constant() {
+        let secret = TokenSecret::generate().unwrap();
+        assert_eq!(format!("{secret:?}"), "TokenSecret(..)");
+        let key = Key::generate().unwrap();
+        let format = TokenFormat::new("pii", &key, &key.derive(crate::Purpose::TokenChecksum, &[]));
+        assert_eq!(format!("{:?}", format.unwrap()), "TokenFormat(..)");
+    }
+}

@@ -1,0 +1,70 @@
+-- Personal data under tokens. A token's row cannot be decrypted without the token itself: half of its key is nowhere else.
+
+CREATE TABLE transform_key (
+    namespace      integer NOT NULL DEFAULT 0,
+    mount          integer NOT NULL,
+    transformation text    COLLATE "C" NOT NULL,
+    version        integer NOT NULL,
+    wrapped_key    bytea   NOT NULL,
+    created        timestamptz NOT NULL,
+    PRIMARY KEY (namespace, mount, transformation, version)
+);
+COMMENT ON COLUMN transform_key.version IS '0 holds the key that token ids and checksums are made with; it never changes';
+
+CREATE SEQUENCE transformation_number AS integer;
+
+CREATE TABLE subject (
+    namespace   integer NOT NULL DEFAULT 0,
+    id          bigint  GENERATED ALWAYS AS IDENTITY,
+    mount       integer NOT NULL,
+    hash        bytea   NOT NULL,
+    wrapped_key bytea,
+    created     timestamptz NOT NULL,
+    erased      timestamptz,
+    PRIMARY KEY (namespace, id),
+    CHECK ((wrapped_key IS NULL) = (erased IS NOT NULL))
+);
+CREATE UNIQUE INDEX subject_hash ON subject (namespace, mount, hash) WHERE wrapped_key IS NOT NULL;
+CREATE INDEX subject_erased ON subject (namespace, mount, hash) WHERE wrapped_key IS NULL;
+COMMENT ON TABLE subject IS 'The people the data is about, by a keyed hash; erasing one destroys the wrapped key of everything stored about them';
+
+CREATE SEQUENCE pii_token_block AS bigint;
+
+CREATE TABLE pii_token (
+    namespace      integer NOT NULL DEFAULT 0,
+    transformation integer NOT NULL,
+    id             bigint  NOT NULL,
+    subject        bigint,
+    expires        timestamptz,
+    value          bytea   NOT NULL,
+    metadata       bytea,
+    PRIMARY KEY (namespace, id)
+);
+CREATE INDEX pii_token_subject ON pii_token (namespace, subject) WHERE subject IS NOT NULL;
+CREATE INDEX pii_token_expires ON pii_token (expires) WHERE expires IS NOT NULL;
+
+-- New tokens and the entries of the requests that made them, in one statement. A subject that is erased, or is being erased, refuses
+-- the whole statement: the writer then tries the requests one by one.
+CREATE FUNCTION pii_token_append(
+    p_transformation integer[], p_id bigint[], p_subject bigint[], p_expires timestamptz[], p_value bytea[], p_metadata bytea[], p_subjects bigint[]
+) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS
+$$
+DECLARE
+    v_alive integer;
+BEGIN
+    IF cardinality(p_subjects) > 0 THEN
+        -- SKIP LOCKED: the transaction that erases waits for the writer, so the writer must not wait for it.
+        SELECT count(*) INTO v_alive FROM (
+            SELECT FROM public.subject s
+            WHERE s.namespace = 0 AND s.id = ANY (p_subjects) AND s.wrapped_key IS NOT NULL FOR SHARE SKIP LOCKED
+        ) alive;
+        IF v_alive < cardinality(p_subjects) THEN
+            RAISE EXCEPTION 'a subject is erased or being erased' USING ERRCODE = 'GF001';
+        END IF;
+    END IF;
+    INSERT INTO public.pii_token (transformation, id, subject, expires, value, metadata)
+        SELECT * FROM unnest(p_transformation, p_id, p_subject, p_expires, p_value, p_metadata);
+    RETURN cardinality(p_id);
+END
+$$;

@@ -1,0 +1,249 @@
+//! An entry: its canonical bytes, written by one encoder and read by one decoder.
+//!
+//! The canonical form is one line of JSON (RFC 8259): members in the order of this file, absent ones left out, no white space, text
+//! escaped only where JSON demands it, times in RFC 3339 with microseconds. It is the NDJSON export too. `v` tells the version.
+
+use std::net::IpAddr;
+
+use goldfin_crypto::digest::hex;
+
+use crate::model::action::Action;
+use crate::model::change::Change;
+use crate::model::clock::Timestamp;
+use crate::model::document::Node;
+use crate::model::facts::Facts;
+use crate::model::id::{RequestId, StreamId};
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Permitted, and done.
+    Granted,
+    /// Not permitted, or not known.
+    Denied,
+    /// Permitted, and not done.
+    Failed,
+}
+
+impl Decision {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Granted => "granted",
+            Self::Denied => "denied",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What kind of entry it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    /// One per request.
+    Request,
+    /// Before and after an effect outside of the database.
+    Intent,
+    Outcome,
+    /// What goldfin says by itself: a start, an alarm.
+    Notice,
+}
+
+impl EntryKind {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Intent => "intent",
+            Self::Outcome => "outcome",
+            Self::Notice => "notice",
+        }
+    }
+}
+
+/// Everything of an entry but its place in the stream and its time.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    pub kind: EntryKind,
+    pub request: RequestId,
+    pub received: Timestamp,
+    pub account: String,
+    pub method: String,
+    pub accessor: Option<String>,
+    pub peer: Option<IpAddr>,
+    pub verb: &'static str,
+    pub action: Action,
+    /// The resource as policies name it: `Secret:secret/app/db`.
+    pub resource: String,
+    /// The canonical path of the request, where it had one.
+    pub path: Option<String>,
+    pub decision: Decision,
+    pub policies: Vec<String>,
+    /// The hash of the policy set that decided.
+    pub policy_set: Option<[u8; 32]>,
+    /// Why it was denied, for operators: `forbidden`, `none_permits`.
+    pub denied_because: Option<&'static str>,
+    pub status: u16,
+    pub facts: Facts,
+    pub changes: Vec<Change>,
+}
+
+/// An entry whose canonical bytes are ready but for its place.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub draft: Draft,
+    /// The members behind `time`, with the closing brace.
+    rest: String,
+}
+
+impl Prepared {
+    pub(super) fn new(draft: Draft, now: Timestamp) -> Self {
+        let rest = rest_of(&draft, now);
+        Self { draft, rest }
+    }
+
+    /// The canonical bytes at a place.
+    pub(super) fn body(&self, stream: StreamId, seq: i64, time: Timestamp) -> String {
+        let mut body = String::with_capacity(self.rest.len() + 96);
+        body.push_str("{\"v\":1,\"stream\":");
+        body.push_str(&stream.0.to_string());
+        body.push_str(",\"seq\":");
+        body.push_str(&seq.to_string());
+        body.push_str(",\"time\":\"");
+        body.push_str(&time.to_rfc3339());
+        body.push('"');
+        body.push_str(&self.rest);
+        body
+    }
+}
+
+/// Writes members one behind the other.
+struct Line(Vec<u8>);
+
+impl Line {
+    fn name(&mut self, name: &str) {
+        self.0.extend_from_slice(b",\"");
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b"\":");
+    }
+
+    fn text(&mut self, name: &str, text: &str) {
+        self.name(name);
+        Node::text(text).write(&mut self.0);
+    }
+
+    fn optional(&mut self, name: &str, text: Option<&str>) {
+        if let Some(text) = text {
+            self.text(name, text);
+        }
+    }
+
+    fn number(&mut self, name: &str, number: Option<i64>) {
+        if let Some(number) = number {
+            self.name(name);
+            self.0.extend_from_slice(number.to_string().as_bytes());
+        }
+    }
+
+    fn hash(&mut self, name: &str, hash: Option<&[u8; 32]>) {
+        if let Some(hash) = hash {
+            self.text(name, &hex(hash));
+        }
+    }
+
+    fn texts(&mut self, name: &str, texts: impl Iterator<Item = String>) {
+        let items: Vec<Node> = texts.map(Node::text).collect();
+        if !items.is_empty() {
+            self.name(name);
+            Node::List(items).write(&mut self.0);
+        }
+    }
+}
+
+fn rest_of(draft: &Draft, now: Timestamp) -> String {
+    let mut line = Line(Vec::with_capacity(512));
+    let facts = &draft.facts;
+    line.text("request_id", &draft.request.to_string());
+    line.text("kind", draft.kind.name());
+    line.text("account", &draft.account);
+    line.text("method", &draft.method);
+    line.optional("accessor", draft.accessor.as_deref());
+    line.optional("peer", draft.peer.map(|peer| peer.to_string()).as_deref());
+    line.text("namespace", "root");
+    line.text("verb", draft.verb);
+    line.text("action", draft.action.name());
+    line.text("resource", &draft.resource);
+    line.optional("path", draft.path.as_deref());
+    line.text("decision", draft.decision.name());
+    line.texts("policies", draft.policies.iter().cloned());
+    line.hash("policy_set", draft.policy_set.as_ref());
+    line.optional("denied_because", draft.denied_because);
+    line.number("status", Some(i64::from(draft.status)));
+    line.optional("reason", facts.reason);
+    line.number("version", facts.version);
+    line.hash("digest", facts.digest.as_ref());
+    line.hash("subject", facts.subject.as_ref());
+    line.optional("class", facts.class.as_deref());
+    line.optional("purpose", facts.purpose.as_deref());
+    line.number("count", facts.count.and_then(|count| i64::try_from(count).ok()));
+    line.number("succeeded", facts.succeeded.and_then(|count| i64::try_from(count).ok()));
+    line.hash("batch", facts.batch.as_ref());
+    line.optional("login_account", facts.account.as_deref());
+    line.optional("target_accessor", facts.accessor.as_deref());
+    line.texts("changes", draft.changes.iter().map(ToString::to_string));
+    line.number("latency_us", i64::try_from(now.since(draft.received).as_micros()).ok());
+    line.0.push(b'}');
+    // Every part was text: the names and escapes are ASCII, the rest came from strings.
+    String::from_utf8(line.0).unwrap_or_default()
+}
+
+/// The columns that repeat a part of the canonical bytes, read back from them: what the verifier compares.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Columns {
+    pub stream: i32,
+    pub seq: i64,
+    pub time: Timestamp,
+    pub request: String,
+    pub account: String,
+    pub action: String,
+    pub resource: String,
+    pub decision: String,
+    pub subject: Option<String>,
+    pub change: Option<String>,
+}
+
+impl Columns {
+    /// None where the bytes are not an entry of a version that this build knows.
+    #[must_use]
+    pub fn read(body: &str) -> Option<Self> {
+        #[derive(serde::Deserialize)]
+        struct Known<'a> {
+            v: u32,
+            stream: i32,
+            seq: i64,
+            time: &'a str,
+            request_id: &'a str,
+            #[serde(borrow)]
+            account: std::borrow::Cow<'a, str>,
+            action: &'a str,
+            #[serde(borrow)]
+            resource: std::borrow::Cow<'a, str>,
+            decision: &'a str,
+            subject: Option<&'a str>,
+            changes: Option<Vec<String>>,
+        }
+        let known: Known<'_> = serde_json::from_str(body).ok()?;
+        (known.v == 1).then_some(())?;
+        Some(Self {
+            stream: known.stream,
+            seq: known.seq,
+            time: Timestamp::from_rfc3339(known.time)?,
+            request: known.request_id.to_owned(),
+            account: known.account.into_owned(),
+            action: known.action.to_owned(),
+            resource: known.resource.into_owned(),
+            decision: known.decision.to_owned(),
+            subject: known.subject.map(str::to_owned),
+            change: known.changes.map(|changes| changes.join("\n")),
+        })
+    }
+}

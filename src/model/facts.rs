@@ -1,0 +1,28 @@
+//! What an operation says of itself for its entry, beyond what the gate knows. Never a value, a key or a credential.
+
+/// All members are optional; what is absent is not written.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// The version of the object that was read or written.
+    pub version: Option<i64>,
+    /// The hash of the ciphertext that was read or written (SHA-256).
+    pub digest: Option<[u8; 32]>,
+    /// The data subject, as a keyed hash.
+    pub subject: Option<[u8; 32]>,
+    /// The class of the personal data.
+    pub class: Option<String>,
+    /// Why the caller reveals, from a configured list.
+    pub purpose: Option<String>,
+    /// How many values were asked for.
+    pub count: Option<u64>,
+    /// How many of them succeeded, where that differs.
+    pub succeeded: Option<u64>,
+    /// A digest over the tokens or ids of a batch.
+    pub batch: Option<[u8; 32]>,
+    /// The account that a login proved, before there is a principal.
+    pub account: Option<String>,
+    /// The accessor of the auth token that was made or revoked.
+    pub accessor: Option<String>,
+    /// A word for the failure where the fault alone says too little: `expired`, `replay`.
+    pub reason: Option<&'static str>,
+}

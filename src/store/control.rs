@@ -1,0 +1,218 @@
+//! Control rows: mounts, accounts, roles, transformations, policies. One JSON document each, with a version and a MAC.
+//!
+//! A row whose MAC fails is not honoured: reading it is an integrity error, never a missing row.
+
+use goldfin_crypto::mac::MacKey;
+use sqlx::PgConnection;
+
+use crate::model::id::{MountId, ROOT_NAMESPACE};
+
+use super::error::StoreError;
+use super::work::Work;
+use super::Store;
+
+/// What a control row is. Names are part of the MAC and never change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ControlKind {
+    Mount,
+    Policy,
+    /// The keyring: primary, states, progress of a rotation.
+    Keyring,
+    /// A role of a login method or of a transform mount.
+    Role,
+    /// The configuration of a login method or of a mount.
+    Config,
+    Transformation,
+    Template,
+    Alphabet,
+    Quota,
+    /// An account, by name. Loaded one by one.
+    Account,
+    /// The account that an identity maps to: `kerberos/user@REALM`, `jwt/<mount>/<claim>`. Loaded one by one.
+    Alias,
+}
+
+impl ControlKind {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mount => "mount",
+            Self::Policy => "policy",
+            Self::Keyring => "keyring",
+            Self::Role => "role",
+            Self::Config => "config",
+            Self::Transformation => "transformation",
+            Self::Template => "template",
+            Self::Alphabet => "alphabet",
+            Self::Quota => "quota",
+            Self::Account => "account",
+            Self::Alias => "alias",
+        }
+    }
+
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [
+            Self::Mount,
+            Self::Policy,
+            Self::Keyring,
+            Self::Role,
+            Self::Config,
+            Self::Transformation,
+            Self::Template,
+            Self::Alphabet,
+            Self::Quota,
+            Self::Account,
+            Self::Alias,
+        ]
+        .into_iter()
+        .find(|kind| kind.name() == name)
+    }
+}
+
+/// Names one control row.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ControlKey {
+    pub kind: ControlKind,
+    pub mount: MountId,
+    pub name: String,
+}
+
+/// The mount number of rows that belong to the server.
+pub const SERVER: MountId = MountId(0);
+
+impl ControlKey {
+    pub fn new(kind: ControlKind, mount: MountId, name: impl Into<String>) -> Self {
+        Self { kind, mount, name: name.into() }
+    }
+
+    fn mac(&self, key: &MacKey, version: i64, body: &str) -> [u8; 32] {
+        key.mac(&[
+            b"control",
+            &ROOT_NAMESPACE.to_be_bytes(),
+            self.kind.name().as_bytes(),
+            &self.mount.0.to_be_bytes(),
+            self.name.as_bytes(),
+            &version.to_be_bytes(),
+            body.as_bytes(),
+        ])
+    }
+}
+
+/// A row whose MAC held.
+#[derive(Debug, Clone)]
+pub struct ControlRow {
+    pub key: ControlKey,
+    pub version: i64,
+    pub body: String,
+}
+
+/// Reads every row that nodes hold as one snapshot: all but accounts and aliases.
+pub async fn load_all(store: &Store, mac: &MacKey) -> Result<Vec<ControlRow>, StoreError> {
+    let mut connection = store.connection().await?;
+    let rows = sqlx::query!(
+        "SELECT kind, mount, name, version, body, mac FROM control WHERE namespace = 0 AND kind NOT IN ('account', 'alias') ORDER BY kind, mount, name"
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    rows.into_iter().map(|row| verified(&row.kind, row.mount, row.name, row.version, row.body, &row.mac, mac)).collect()
+}
+
+/// Reads one row, outside of any transaction.
+pub async fn load(store: &Store, mac: &MacKey, key: &ControlKey) -> Result<Option<ControlRow>, StoreError> {
+    let mut connection = store.connection().await?;
+    read(&mut connection, mac, key, false).await
+}
+
+/// Reads one row in the work's transaction and locks it until the commit.
+pub async fn lock(work: &mut Work, mac: &MacKey, key: &ControlKey) -> Result<Option<ControlRow>, StoreError> {
+    let transaction = work.transaction().await?;
+    read(transaction, mac, key, true).await
+}
+
+/// The names of a kind below a mount, in byte order.
+pub async fn names(store: &Store, kind: ControlKind, mount: MountId) -> Result<Vec<String>, StoreError> {
+    let mut connection = store.connection().await?;
+    let names = sqlx::query_scalar!("SELECT name FROM control WHERE namespace = 0 AND kind = $1 AND mount = $2 ORDER BY name", kind.name(), mount.0)
+        .fetch_all(&mut *connection)
+        .await?;
+    Ok(names)
+}
+
+/// Writes a row in the work's transaction: a new one where `before` is 0, else the successor of version `before`.
+/// Somebody else's change in between is [`StoreError::Conflict`].
+pub async fn put(work: &mut Work, mac: &MacKey, key: &ControlKey, before: i64, body: &str) -> Result<i64, StoreError> {
+    let version = before + 1;
+    let tag = key.mac(mac, version, body);
+    let transaction = work.transaction().await?;
+    let written = sqlx::query!(
+        "INSERT INTO control (namespace, kind, mount, name, version, body, mac) VALUES (0, $1, $2, $3, $4, $5, $6)
+         ON CONFLICT (namespace, kind, mount, name) DO UPDATE SET version = $4, body = $5, mac = $6 WHERE control.version = $7",
+        key.kind.name(),
+        key.mount.0,
+        key.name,
+        version,
+        body,
+        &tag[..],
+        before
+    )
+    .execute(&mut **transaction)
+    .await?;
+    if written.rows_affected() == 1 { Ok(version) } else { Err(StoreError::Conflict) }
+}
+
+/// Deletes a row in the work's transaction; says whether it was there.
+pub async fn delete(work: &mut Work, key: &ControlKey) -> Result<bool, StoreError> {
+    let transaction = work.transaction().await?;
+    let gone =
+        sqlx::query!("DELETE FROM control WHERE namespace = 0 AND kind = $1 AND mount = $2 AND name = $3", key.kind.name(), key.mount.0, key.name)
+            .execute(&mut **transaction)
+            .await?;
+    Ok(gone.rows_affected() > 0)
+}
+
+/// Deletes every row of a mount that is going away.
+pub async fn delete_of_mount(work: &mut Work, mount: MountId) -> Result<(), StoreError> {
+    let transaction = work.transaction().await?;
+    sqlx::query!("DELETE FROM control WHERE namespace = 0 AND mount = $1", mount.0).execute(&mut **transaction).await?;
+    Ok(())
+}
+
+/// The number of a new mount; never reused.
+pub async fn next_mount_number(work: &mut Work) -> Result<MountId, StoreError> {
+    let transaction = work.transaction().await?;
+    let number = sqlx::query_scalar!(r#"SELECT nextval('mount_number')::integer AS "number!""#).fetch_one(&mut **transaction).await?;
+    Ok(MountId(number))
+}
+
+async fn read(connection: &mut PgConnection, mac: &MacKey, key: &ControlKey, lock: bool) -> Result<Option<ControlRow>, StoreError> {
+    let (kind, mount, name) = (key.kind.name(), key.mount.0, key.name.as_str());
+    let found = if lock {
+        sqlx::query!(
+            "SELECT version, body, mac FROM control WHERE namespace = 0 AND kind = $1 AND mount = $2 AND name = $3 FOR UPDATE",
+            kind,
+            mount,
+            name
+        )
+        .fetch_optional(connection)
+        .await?
+        .map(|row| (row.version, row.body, row.mac))
+    } else {
+        sqlx::query!("SELECT version, body, mac FROM control WHERE namespace = 0 AND kind = $1 AND mount = $2 AND name = $3", kind, mount, name)
+            .fetch_optional(connection)
+            .await?
+            .map(|row| (row.version, row.body, row.mac))
+    };
+    let Some((version, body, tag)) = found else { return Ok(None) };
+    verified(kind, mount, key.name.clone(), version, body, &tag, mac).map(Some)
+}
+
+fn verified(kind: &str, mount: i32, name: String, version: i64, body: String, tag: &[u8], mac: &MacKey) -> Result<ControlRow, StoreError> {
+    let kind = ControlKind::from_name(kind).ok_or(StoreError::Integrity("a control row is of no known kind"))?;
+    let key = ControlKey { kind, mount: MountId(mount), name };
+    if goldfin_crypto::mac::constant_time_eq(&key.mac(mac, version, &body), tag) {
+        Ok(ControlRow { key, version, body })
+    } else {
+        Err(StoreError::Integrity("a control row was not written by goldfin"))
+    }
+}

@@ -1,0 +1,261 @@
+//! The ledger's tables: where a stream ends, appending, reading.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::model::clock::Timestamp;
+use crate::model::id::StreamId;
+
+use super::error::StoreError;
+use super::transform::NewTokens;
+use super::Store;
+
+/// Where a stream ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    pub stream: StreamId,
+    pub seq: i64,
+    pub mac: Vec<u8>,
+}
+
+/// Entries on their way into a stream, column by column.
+#[derive(Debug, Default)]
+pub struct NewEntries {
+    pub time: Vec<time::OffsetDateTime>,
+    pub request: Vec<Uuid>,
+    pub account: Vec<String>,
+    pub action: Vec<String>,
+    pub resource: Vec<String>,
+    pub decision: Vec<String>,
+    pub subject: Vec<Option<Vec<u8>>>,
+    pub change: Vec<Option<String>>,
+    pub body: Vec<String>,
+    pub mac: Vec<Vec<u8>>,
+}
+
+/// An entry as it is stored.
+#[derive(Debug, Clone)]
+pub struct StoredEntry {
+    pub stream: i32,
+    pub seq: i64,
+    pub time: time::OffsetDateTime,
+    pub request: Uuid,
+    pub account: String,
+    pub action: String,
+    pub resource: String,
+    pub decision: String,
+    pub subject: Option<Vec<u8>>,
+    pub change: Option<String>,
+    pub body: String,
+    pub mac: Vec<u8>,
+}
+
+/// A connection of the writer's own, on which it holds its stream's lock.
+#[derive(Debug)]
+pub struct WriterConnection {
+    connection: PgConnection,
+}
+
+impl WriterConnection {
+    pub(crate) fn new(connection: PgConnection) -> Self {
+        Self { connection }
+    }
+
+    /// Finds or makes the stream of `node` and takes its lock. None: another process holds it.
+    pub async fn claim(&mut self, node: &str) -> Result<Option<Head>, StoreError> {
+        let head = sqlx::query!(r#"SELECT stream AS "stream!", seq AS "seq!", mac AS "mac!" FROM ledger_claim($1)"#, node)
+            .fetch_one(&mut self.connection)
+            .await?;
+        // 7305 marks the locks of goldfin's streams among the advisory locks of the database.
+        let mine = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock(7305, $1) AS "mine!""#, head.stream).fetch_one(&mut self.connection).await?;
+        // The head is read again under the lock: between the two statements its former holder may have written.
+        if mine { self.head(StreamId(head.stream)).await.map(Some) } else { Ok(None) }
+    }
+
+    pub async fn head(&mut self, stream: StreamId) -> Result<Head, StoreError> {
+        let row = sqlx::query!("SELECT seq, mac FROM ledger_head WHERE stream = $1", stream.0).fetch_one(&mut self.connection).await?;
+        Ok(Head { stream, seq: row.seq, mac: row.mac })
+    }
+
+    /// Appends entries in a transaction of their own.
+    pub async fn append(&mut self, after: &Head, entries: &NewEntries) -> Result<(), StoreError> {
+        append(&mut self.connection, after, entries).await
+    }
+
+    /// Appends new tokens and the entries of the requests that made them, in one statement.
+    pub async fn append_with_tokens(&mut self, after: &Head, entries: &NewEntries, tokens: &NewTokens) -> Result<(), StoreError> {
+        sqlx::query!(
+            r#"SELECT pii_token_append($14, $15, $16, $17, $18, $19, $20) AS tokens,
+                      ledger_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS entries"#,
+            after.stream.0,
+            after.seq,
+            &after.mac,
+            &entries.time,
+            &entries.request,
+            &entries.account,
+            &entries.action,
+            &entries.resource,
+            &entries.decision,
+            &entries.subject as &[Option<Vec<u8>>],
+            &entries.change as &[Option<String>],
+            &entries.body,
+            &entries.mac,
+            &tokens.transformation,
+            &tokens.id,
+            &tokens.subject as &[Option<i64>],
+            &tokens.expires as &[Option<time::OffsetDateTime>],
+            &tokens.value,
+            &tokens.metadata as &[Option<Vec<u8>>],
+            &tokens.distinct_subjects()
+        )
+        .fetch_one(&mut self.connection)
+        .await?;
+        Ok(())
+    }
+}
+
+/// Appends the entry of a transaction as its last statement.
+pub(crate) async fn append(connection: &mut PgConnection, after: &Head, entries: &NewEntries) -> Result<(), StoreError> {
+    sqlx::query!(
+        "SELECT ledger_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+        after.stream.0,
+        after.seq,
+        &after.mac,
+        &entries.time,
+        &entries.request,
+        &entries.account,
+        &entries.action,
+        &entries.resource,
+        &entries.decision,
+        &entries.subject as &[Option<Vec<u8>>],
+        &entries.change as &[Option<String>],
+        &entries.body,
+        &entries.mac
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(())
+}
+
+/// What to look for. Everything that is given must hold.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    pub account: Option<String>,
+    pub action: Option<String>,
+    /// The beginning of the resource, compared byte for byte.
+    pub path: Option<String>,
+    pub subject: Option<Vec<u8>>,
+    pub decision: Option<String>,
+    pub request: Option<Uuid>,
+    pub since: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+    /// Entries before this one only, newest first: the place where the page before ended.
+    pub before: Option<(time::OffsetDateTime, i32, i64)>,
+    pub limit: i64,
+}
+
+/// Entries that fit, newest first.
+pub async fn list(store: &Store, filter: &Filter) -> Result<Vec<StoredEntry>, StoreError> {
+    let mut connection = store.connection().await?;
+    let (before_time, before_stream, before_seq) = match filter.before {
+        Some((time, stream, seq)) => (Some(time), Some(stream), Some(seq)),
+        None => (None, None, None),
+    };
+    let rows = sqlx::query_as!(
+        StoredEntry,
+        r#"SELECT stream, seq, time, request, account, action, resource, decision, subject, change, body, mac
+           FROM ledger_entry
+           WHERE ($1::text IS NULL OR account = $1)
+             AND ($2::text IS NULL OR action = $2)
+             AND ($3::text IS NULL OR starts_with(resource, $3))
+             AND ($4::bytea IS NULL OR subject = $4)
+             AND ($5::text IS NULL OR decision = $5)
+             AND ($6::uuid IS NULL OR request = $6)
+             AND ($7::timestamptz IS NULL OR time >= $7)
+             AND ($8::timestamptz IS NULL OR time < $8)
+             AND ($9::timestamptz IS NULL OR (time, stream, seq) < ($9, $10::integer, $11::bigint))
+           ORDER BY time DESC, stream DESC, seq DESC
+           LIMIT $12"#,
+        filter.account.as_deref(),
+        filter.action.as_deref(),
+        filter.path.as_deref(),
+        filter.subject.as_deref(),
+        filter.decision.as_deref(),
+        filter.request,
+        filter.since.map(Timestamp::to_date),
+        filter.until.map(Timestamp::to_date),
+        before_time,
+        before_stream,
+        before_seq,
+        filter.limit
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    Ok(rows)
+}
+
+/// A stretch of one stream in order: the entries from `from` on, at most `limit`.
+pub async fn stretch(connection: &mut PgConnection, stream: StreamId, from: i64, limit: i64) -> Result<Vec<StoredEntry>, StoreError> {
+    let rows = sqlx::query_as!(
+        StoredEntry,
+        "SELECT stream, seq, time, request, account, action, resource, decision, subject, change, body, mac
+         FROM ledger_entry WHERE stream = $1 AND seq >= $2 ORDER BY seq LIMIT $3",
+        stream.0,
+        from,
+        limit
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows)
+}
+
+/// The heads of all streams.
+pub async fn heads(connection: &mut PgConnection) -> Result<Vec<(String, Head)>, StoreError> {
+    let rows = sqlx::query!("SELECT s.node, h.stream, h.seq, h.mac FROM ledger_head h JOIN ledger_stream s USING (stream) ORDER BY h.stream")
+        .fetch_all(connection)
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.node, Head { stream: StreamId(row.stream), seq: row.seq, mac: row.mac })).collect())
+}
+
+/// The streams that entries name, known heads or not: a stream whose head was removed is still found.
+pub async fn streams_of_entries(connection: &mut PgConnection) -> Result<Vec<StreamId>, StoreError> {
+    let rows = sqlx::query_scalar!(r#"SELECT DISTINCT stream AS "stream!" FROM ledger_entry ORDER BY 1"#).fetch_all(connection).await?;
+    Ok(rows.into_iter().map(StreamId).collect())
+}
+
+/// The time of the newest entry of all streams.
+pub async fn newest_time(store: &Store) -> Result<Option<Timestamp>, StoreError> {
+    let mut connection = store.connection().await?;
+    let newest = sqlx::query_scalar!(
+        "SELECT max(e.time) FROM ledger_head h JOIN ledger_entry e ON e.stream = h.stream AND e.seq = h.seq"
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    Ok(newest.map(Timestamp::from_date))
+}
+
+/// What other streams changed since the positions in `seen`; moves those on. A stream that is new begins at its present end.
+pub async fn changes(store: &Store, own: StreamId, seen: &mut std::collections::HashMap<i32, i64>) -> Result<Vec<String>, StoreError> {
+    let mut connection = store.connection().await?;
+    let mut changes = Vec::new();
+    for (_, head) in heads(&mut connection).await? {
+        let stream = head.stream;
+        if stream == own {
+            continue;
+        }
+        let after = *seen.entry(stream.0).or_insert(head.seq);
+        if head.seq > after {
+            let found = sqlx::query_scalar!(
+                r#"SELECT change AS "change!" FROM ledger_entry WHERE stream = $1 AND seq > $2 AND seq <= $3 AND change IS NOT NULL ORDER BY seq"#,
+                stream.0,
+                after,
+                head.seq
+            )
+            .fetch_all(&mut *connection)
+            .await?;
+            changes.extend(found);
+            seen.insert(stream.0, head.seq);
+        }
+    }
+    Ok(changes)
+}

@@ -1,0 +1,173 @@
+//! The rows of PII tokens and of the keys of transformations.
+
+use crate::model::clock::Timestamp;
+
+use super::error::StoreError;
+use super::work::Work;
+use super::Store;
+
+/// How many numbers a node takes at a time; it hands them out to new tokens one by one.
+pub const BLOCK: i64 = 4096;
+
+/// New tokens on their way into the table, column by column.
+#[derive(Debug, Default)]
+pub struct NewTokens {
+    pub transformation: Vec<i32>,
+    pub id: Vec<i64>,
+    pub subject: Vec<Option<i64>>,
+    pub expires: Vec<Option<time::OffsetDateTime>>,
+    pub value: Vec<Vec<u8>>,
+    pub metadata: Vec<Option<Vec<u8>>>,
+}
+
+impl NewTokens {
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.id.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.id.is_empty()
+    }
+
+    pub fn extend(&mut self, more: Self) {
+        self.transformation.extend(more.transformation);
+        self.id.extend(more.id);
+        self.subject.extend(more.subject);
+        self.expires.extend(more.expires);
+        self.value.extend(more.value);
+        self.metadata.extend(more.metadata);
+    }
+
+    /// The subjects, each once.
+    #[must_use]
+    pub fn distinct_subjects(&self) -> Vec<i64> {
+        let mut subjects: Vec<i64> = self.subject.iter().flatten().copied().collect();
+        subjects.sort_unstable();
+        subjects.dedup();
+        subjects
+    }
+}
+
+/// A stored token, with what its subject's key is wrapped as.
+#[derive(Debug, Clone)]
+pub struct TokenRow {
+    pub id: i64,
+    pub transformation: i32,
+    pub subject: Option<i64>,
+    /// The wrapped key of the subject; absent where there is no subject, or the subject is erased.
+    pub subject_key: Option<Vec<u8>>,
+    pub subject_hash: Option<Vec<u8>>,
+    pub expires: Option<Timestamp>,
+    pub value: Vec<u8>,
+    pub metadata: Option<Vec<u8>>,
+}
+
+/// Finds tokens by their ids; those that are not there are left out.
+pub async fn find(store: &Store, ids: &[i64]) -> Result<Vec<TokenRow>, StoreError> {
+    let mut connection = store.connection().await?;
+    let rows = sqlx::query!(
+        r#"SELECT t.id, t.transformation, t.subject, s.wrapped_key AS "subject_key?", s.hash AS "subject_hash?", t.expires, t.value, t.metadata
+           FROM pii_token t LEFT JOIN subject s ON s.namespace = 0 AND s.id = t.subject
+           WHERE t.namespace = 0 AND t.id = ANY ($1)"#,
+        ids
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| TokenRow {
+            id: row.id,
+            transformation: row.transformation,
+            subject: row.subject,
+            subject_key: row.subject_key,
+            subject_hash: row.subject_hash,
+            expires: row.expires.map(Timestamp::from_date),
+            value: row.value,
+            metadata: row.metadata,
+        })
+        .collect())
+}
+
+/// Takes a block of [`BLOCK`] ids; gives the first.
+pub async fn take_block(store: &Store) -> Result<i64, StoreError> {
+    let mut connection = store.connection().await?;
+    let block = sqlx::query_scalar!(r#"SELECT nextval('pii_token_block') AS "block!""#).fetch_one(&mut *connection).await?;
+    block.checked_mul(BLOCK).ok_or_else(|| StoreError::Defect("the ids of tokens have run out".to_owned()))
+}
+
+/// The number of a new transformation; never reused.
+pub async fn next_number(work: &mut Work) -> Result<i32, StoreError> {
+    let transaction = work.transaction().await?;
+    Ok(sqlx::query_scalar!(r#"SELECT nextval('transformation_number')::integer AS "number!""#).fetch_one(&mut **transaction).await?)
+}
+
+/// A wrapped key of a transformation. Version 0 makes ids and checksums and never changes; the others encrypt.
+#[derive(Debug, Clone)]
+pub struct TransformKeyRow {
+    pub transformation: String,
+    pub version: i32,
+    pub wrapped_key: Vec<u8>,
+}
+
+/// All versions of the keys of one transformation of a mount.
+pub async fn keys(store: &Store, mount: i32, transformation: &str) -> Result<Vec<TransformKeyRow>, StoreError> {
+    let mut connection = store.connection().await?;
+    Ok(sqlx::query_as!(
+        TransformKeyRow,
+        "SELECT transformation, version, wrapped_key FROM transform_key WHERE namespace = 0 AND mount = $1 AND transformation = $2 ORDER BY version",
+        mount,
+        transformation
+    )
+    .fetch_all(&mut *connection)
+    .await?)
+}
+
+pub async fn insert_key(work: &mut Work, row: &TransformKeyRow) -> Result<(), StoreError> {
+    let (mount, now) = (work.mount_id().0, work.now());
+    let transaction = work.transaction().await?;
+    sqlx::query!(
+        "INSERT INTO transform_key (namespace, mount, transformation, version, wrapped_key, created) VALUES (0, $1, $2, $3, $4, $5)",
+        mount,
+        row.transformation,
+        row.version,
+        row.wrapped_key,
+        now.to_date()
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// Destroys the keys of a transformation that is deleted: what was tokenized with it is gone.
+pub async fn delete_keys(work: &mut Work, transformation: &str) -> Result<(), StoreError> {
+    let mount = work.mount_id().0;
+    let transaction = work.transaction().await?;
+    sqlx::query!("DELETE FROM transform_key WHERE namespace = 0 AND mount = $1 AND transformation = $2", mount, transformation)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+/// Deletes tokens by id in the work's transaction; says how many were there.
+pub async fn delete(work: &mut Work, transformation: i32, ids: &[i64]) -> Result<u64, StoreError> {
+    let transaction = work.transaction().await?;
+    let gone = sqlx::query!("DELETE FROM pii_token WHERE namespace = 0 AND transformation = $1 AND id = ANY ($2)", transformation, ids)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(gone.rows_affected())
+}
+
+/// Deletes tokens that expired before `moment`, at most `limit`; for the job.
+pub async fn delete_expired(work: &mut Work, moment: Timestamp, limit: i64) -> Result<u64, StoreError> {
+    let transaction = work.transaction().await?;
+    let gone = sqlx::query!(
+        "DELETE FROM pii_token WHERE namespace = 0 AND id IN (SELECT id FROM pii_token WHERE namespace = 0 AND expires < $1 LIMIT $2)",
+        moment.to_date(),
+        limit
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(gone.rows_affected())
+}

@@ -1,0 +1,94 @@
+//! The unit of work: what one operation reads, and what it wants written together with its entry.
+//!
+//! It is confined to the mount of the request: functions of this floor take the mount's number from here, never from a caller.
+
+use std::sync::Arc;
+
+use crate::model::clock::Timestamp;
+use crate::model::facts::Facts;
+use crate::model::id::MountId;
+use crate::model::mount::Mount;
+
+use super::error::StoreError;
+use super::transform::NewTokens;
+use super::{Store, Transaction};
+
+/// What waits to be committed with the entry.
+#[derive(Debug)]
+pub enum Pending {
+    /// Only the entry.
+    Nothing,
+    /// Rows that conflict with nobody's: they ride in the shared group.
+    Tokens(NewTokens),
+    /// A transaction that has read what it changes: the entry is appended last in it.
+    Transaction(Box<Transaction>),
+}
+
+#[derive(Debug)]
+pub struct Work {
+    store: Store,
+    mount: Arc<Mount>,
+    now: Timestamp,
+    pending: Pending,
+    pub facts: Facts,
+}
+
+impl Work {
+    #[must_use]
+    pub fn new(store: Store, mount: Arc<Mount>, now: Timestamp) -> Self {
+        Self { store, mount, now, pending: Pending::Nothing, facts: Facts::default() }
+    }
+
+    #[must_use]
+    pub fn mount(&self) -> &Arc<Mount> {
+        &self.mount
+    }
+
+    #[must_use]
+    pub fn mount_id(&self) -> MountId {
+        self.mount.id
+    }
+
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// For reads outside of any transaction.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Opens the transaction of this work, or goes on in it. It is committed by the recorder, or rolled back when the operation fails.
+    pub(crate) async fn transaction(&mut self) -> Result<&mut Transaction, StoreError> {
+        if !matches!(self.pending, Pending::Transaction(_)) {
+            if matches!(self.pending, Pending::Tokens(_)) {
+                return Err(StoreError::Defect("a work writes in the group or in a transaction, not in both".to_owned()));
+            }
+            self.pending = Pending::Transaction(Box::new(self.store.begin().await?));
+        }
+        match &mut self.pending {
+            Pending::Transaction(transaction) => Ok(transaction),
+            _ => Err(StoreError::Defect("the transaction was not opened".to_owned())),
+        }
+    }
+
+    /// Lets new tokens ride in the commit group.
+    pub fn add_tokens(&mut self, tokens: NewTokens) -> Result<(), StoreError> {
+        match &mut self.pending {
+            Pending::Nothing => self.pending = Pending::Tokens(tokens),
+            Pending::Tokens(waiting) => waiting.extend(tokens),
+            Pending::Transaction(_) => {
+                return Err(StoreError::Defect("a work writes in the group or in a transaction, not in both".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// For the recorder: what to commit and what to say of it.
+    #[must_use]
+    pub fn into_parts(self) -> (Pending, Facts) {
+        (self.pending, self.facts)
+    }
+}

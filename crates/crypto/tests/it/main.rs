@@ -1,4 +1,5 @@
 //! The strongroom from outside, through its public words only.
+#![cfg(test)]
 
 mod credentials;
 mod envelopes;

@@ -40,7 +40,7 @@ fn other_lengths_and_alphabets_are_refused() {
     let tokens = format("pii", 1);
     let token = tokens.render(1, &secret(9));
     for length in 0..token.len() {
-        assert_eq!(tokens.parse(&token[..length]).err(), Some(NotAToken));
+        assert_eq!(tokens.parse(token.get(..length).unwrap()).err(), Some(NotAToken));
     }
     for text in [
         format!("{token}0"),
@@ -67,7 +67,7 @@ fn a_token_of_another_transformation_is_refused() {
 fn neighbouring_rows_share_nothing_to_see() {
     let tokens = format("pii", 1);
     let heads: HashSet<String> = (0..1000)
-        .map(|id| tokens.render(id, &secret(9))[..15].to_owned())
+        .map(|id| tokens.render(id, &secret(9)).get(..15).unwrap().to_owned())
         .collect();
     assert_eq!(heads.len(), 1000);
 }

@@ -5,6 +5,8 @@
 pub mod audit;
 pub mod auth;
 pub mod dev;
+pub mod engine;
 pub mod model;
 pub mod policy;
+pub mod seal;
 pub mod store;

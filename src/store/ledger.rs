@@ -72,6 +72,21 @@ impl WriterConnection {
         if mine { self.head(StreamId(head.stream)).await.map(Some) } else { Ok(None) }
     }
 
+    /// The last entries of a stream, in order.
+    pub async fn tail(&mut self, stream: StreamId, count: i64) -> Result<Vec<StoredEntry>, StoreError> {
+        let mut rows = sqlx::query_as!(
+            StoredEntry,
+            "SELECT stream, seq, time, request, account, action, resource, decision, subject, change, body, mac
+             FROM ledger_entry WHERE stream = $1 ORDER BY seq DESC LIMIT $2",
+            stream.0,
+            count
+        )
+        .fetch_all(&mut self.connection)
+        .await?;
+        rows.reverse();
+        Ok(rows)
+    }
+
     pub async fn head(&mut self, stream: StreamId) -> Result<Head, StoreError> {
         let row = sqlx::query!("SELECT seq, mac FROM ledger_head WHERE stream = $1", stream.0).fetch_one(&mut self.connection).await?;
         Ok(Head { stream, seq: row.seq, mac: row.mac })
@@ -194,33 +209,49 @@ pub async fn list(store: &Store, filter: &Filter) -> Result<Vec<StoredEntry>, St
     Ok(rows)
 }
 
-/// A stretch of one stream in order: the entries from `from` on, at most `limit`.
-pub async fn stretch(connection: &mut PgConnection, stream: StreamId, from: i64, limit: i64) -> Result<Vec<StoredEntry>, StoreError> {
-    let rows = sqlx::query_as!(
-        StoredEntry,
-        "SELECT stream, seq, time, request, account, action, resource, decision, subject, change, body, mac
-         FROM ledger_entry WHERE stream = $1 AND seq >= $2 ORDER BY seq LIMIT $3",
-        stream.0,
-        from,
-        limit
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows)
+/// A reading of the whole ledger as it stands at one moment, however long it takes.
+#[derive(Debug)]
+pub struct Reading(super::Transaction);
+
+impl Reading {
+    pub async fn begin(store: &Store) -> Result<Self, StoreError> {
+        let mut transaction = store.begin().await?;
+        sqlx::query!("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").execute(&mut *transaction).await?;
+        Ok(Self(transaction))
+    }
+
+    /// The entries of a stream from `from` on, in order, at most `limit`.
+    pub async fn stretch(&mut self, stream: StreamId, from: i64, limit: i64) -> Result<Vec<StoredEntry>, StoreError> {
+        let rows = sqlx::query_as!(
+            StoredEntry,
+            "SELECT stream, seq, time, request, account, action, resource, decision, subject, change, body, mac
+             FROM ledger_entry WHERE stream = $1 AND seq >= $2 ORDER BY seq LIMIT $3",
+            stream.0,
+            from,
+            limit
+        )
+        .fetch_all(&mut *self.0)
+        .await?;
+        Ok(rows)
+    }
+
+    /// The heads of all streams with their nodes.
+    pub async fn heads(&mut self) -> Result<Vec<(String, Head)>, StoreError> {
+        heads(&mut self.0).await
+    }
+
+    /// The streams that entries name, known heads or not: a stream whose head was removed is still found.
+    pub async fn streams_of_entries(&mut self) -> Result<Vec<StreamId>, StoreError> {
+        let rows = sqlx::query_scalar!(r#"SELECT DISTINCT stream AS "stream!" FROM ledger_entry ORDER BY 1"#).fetch_all(&mut *self.0).await?;
+        Ok(rows.into_iter().map(StreamId).collect())
+    }
 }
 
-/// The heads of all streams.
-pub async fn heads(connection: &mut PgConnection) -> Result<Vec<(String, Head)>, StoreError> {
+async fn heads(connection: &mut PgConnection) -> Result<Vec<(String, Head)>, StoreError> {
     let rows = sqlx::query!("SELECT s.node, h.stream, h.seq, h.mac FROM ledger_head h JOIN ledger_stream s USING (stream) ORDER BY h.stream")
         .fetch_all(connection)
         .await?;
     Ok(rows.into_iter().map(|row| (row.node, Head { stream: StreamId(row.stream), seq: row.seq, mac: row.mac })).collect())
-}
-
-/// The streams that entries name, known heads or not: a stream whose head was removed is still found.
-pub async fn streams_of_entries(connection: &mut PgConnection) -> Result<Vec<StreamId>, StoreError> {
-    let rows = sqlx::query_scalar!(r#"SELECT DISTINCT stream AS "stream!" FROM ledger_entry ORDER BY 1"#).fetch_all(connection).await?;
-    Ok(rows.into_iter().map(StreamId).collect())
 }
 
 /// The time of the newest entry of all streams.

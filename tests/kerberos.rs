@@ -1,0 +1,8 @@
+//! The Kerberos acceptor against a real KDC.
+#![cfg(feature = "kerberos")]
+
+#[path = "it/kdc.rs"]
+mod kdc;
+
+#[path = "it/kerberos.rs"]
+mod kerberos;

@@ -112,7 +112,8 @@ impl Node {
     }
 
     /// An upper bound, so that the buffer is not moved (and left behind unzeroized) while it grows.
-    fn written_size(&self) -> usize {
+    #[must_use]
+    pub fn written_size(&self) -> usize {
         match self {
             Self::Null | Self::Bool(_) => 5,
             Self::Number(digits) => digits.len(),

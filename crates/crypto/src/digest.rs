@@ -1,6 +1,6 @@
 //! Hashes without a key: SHA-256 (FIPS 180-4) and the Merkle tree of RFC 6962. Never for low-entropy secrets.
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha256, Sha384, Sha512};
 
 /// Root of the empty tree (RFC 6962, 2.1): SHA-256 of nothing.
 pub const EMPTY_ROOT: [u8; 32] = [
@@ -15,6 +15,16 @@ pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
         state.update(part);
     }
     state.finalize().into()
+}
+
+/// SHA-384 (FIPS 180-4), for the channel binding of a certificate that is signed with it (RFC 5929).
+pub fn sha384(bytes: &[u8]) -> [u8; 48] {
+    Sha384::digest(bytes).into()
+}
+
+/// SHA-512 (FIPS 180-4), for the channel binding of a certificate that is signed with it (RFC 5929).
+pub fn sha512(bytes: &[u8]) -> [u8; 64] {
+    Sha512::digest(bytes).into()
 }
 
 /// Leaf of a Merkle tree: SHA-256(0x00 ‖ bytes) (RFC 6962, 2.1).

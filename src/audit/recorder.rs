@@ -207,7 +207,8 @@ impl Recorder {
             }
             Err(fault) => {
                 draft.status = fault.status();
-                draft.decision = if matches!(fault, Fault::Denied | Fault::Unauthenticated(_)) { Decision::Denied } else { Decision::Failed };
+                draft.decision =
+                    if matches!(fault, Fault::Denied | Fault::Unauthenticated(_)) { Decision::Denied } else { Decision::Failed };
             }
         }
         draft
@@ -235,7 +236,8 @@ async fn take_stream(
     let mut before: Option<Vec<u8>> = None;
     for entry in &tail {
         let known = before.clone().or_else(|| (entry.seq == 1).then(Vec::new));
-        let sound = known.is_none_or(|before| chain::link(key, head.stream, entry.seq, &before, &chain::leaf(&entry.body))[..] == entry.mac[..]);
+        let sound =
+            known.is_none_or(|before| chain::link(key, head.stream, entry.seq, &before, &chain::leaf(&entry.body))[..] == entry.mac[..]);
         if !sound {
             return Err(OpenError::Tampered(entry.seq));
         }

@@ -129,14 +129,10 @@ impl Running {
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) {
         let Self { gate, server, tls, store } = self;
         let reloads = tokio::spawn(reload_on_hangup(tls));
-        let (draining, stopping) = (Arc::clone(&gate), async move {
-            stop.await;
-            tracing::info!("stopping: requests in flight are finished");
-        });
         let stopped = server
             .run(async move {
-                stopping.await;
-                draining.start_draining();
+                stop.await;
+                tracing::info!("stopping: requests in flight are finished");
             })
             .await;
         if stopped.cut > 0 {

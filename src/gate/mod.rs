@@ -10,7 +10,6 @@ mod seal_state;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
 use goldfin_crypto::{Key, Share};
@@ -55,7 +54,6 @@ pub struct Gate {
     attempts: Attempts,
     /// One opening or closing at a time.
     moving: AsyncMutex<()>,
-    draining: AtomicBool,
 }
 
 impl Gate {
@@ -69,7 +67,6 @@ impl Gate {
             progress: Mutex::new(Progress::default()),
             attempts: Attempts::default(),
             moving: AsyncMutex::new(()),
-            draining: AtomicBool::new(false),
         });
         if gate.seal.load().is_some()
             && let Some(path) = &gate.founding.key_file
@@ -172,16 +169,6 @@ impl Gate {
             crate::seal::shares::Step::Waiting => Ok(None),
             crate::seal::shares::Step::Complete(key) => Ok(Some(key)),
         }
-    }
-
-    /// For health checks: a server that is about to stop is not to be sent requests.
-    pub fn start_draining(&self) {
-        self.draining.store(true, Ordering::Relaxed);
-    }
-
-    #[must_use]
-    pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
     }
 }
 

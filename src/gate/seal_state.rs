@@ -45,8 +45,6 @@ pub struct SealState {
     pub nonce: String,
     pub cluster_id: String,
     pub cluster_name: String,
-    /// The server is about to stop.
-    pub draining: bool,
 }
 
 /// The operations that are there while sealed.
@@ -96,7 +94,6 @@ impl Gate {
             nonce: progress.nonce.clone(),
             cluster_id: seal.as_ref().map(|row| row.cluster_id.to_string()).unwrap_or_default(),
             cluster_name: seal.as_ref().map(|row| row.cluster_name.clone()).unwrap_or_default(),
-            draining: self.is_draining(),
         }
     }
 

@@ -7,7 +7,7 @@ use cedar_policy::{Authorizer, PolicySet, Schema, ValidationMode, ValidationWarn
 use goldfin_crypto::digest;
 use miette::Diagnostic;
 use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use quick_cache::{DefaultHashBuilder, Options, OptionsBuilder, Weighter};
 
 use super::entities::Vocabulary;
 use super::reads::Reads;
@@ -82,7 +82,8 @@ impl Compiled {
                 .file(number, &statement.policy, &vocabulary)
                 .map_err(|_| PolicyError::whole(&statement.id, "the scope names something that the schema does not have"))?;
         }
-        Ok(Self { set_hash: hash(sources), statements, vocabulary, index, slices: cache()?, authorizer: Authorizer::new() })
+        let slices = Cache::with_options(cache_options()?, BySize, DefaultHashBuilder::default(), DefaultLifecycle::default());
+        Ok(Self { set_hash: hash(sources), statements, vocabulary, index, slices, authorizer: Authorizer::new() })
     }
 
     /// Names the set: the same names and texts give the same hash, in whatever order they came.
@@ -184,14 +185,13 @@ fn hash(sources: &[PolicySource]) -> [u8; 32] {
     digest::sha256(&[&parts])
 }
 
-fn cache() -> Result<Cache<Box<[u32]>, Arc<Slice>, BySize>, PolicyError> {
-    let options = OptionsBuilder::new()
+fn cache_options() -> Result<Options, PolicyError> {
+    OptionsBuilder::new()
         .shards(4)
         .estimated_items_capacity(CACHED_SLICES)
         .weight_capacity(CACHED_STATEMENTS)
         .build()
-        .map_err(|_| PolicyError::whole("", "the cache of slices cannot be built"))?;
-    Ok(Cache::with_options(options, BySize, DefaultHashBuilder::default(), DefaultLifecycle::default()))
+        .map_err(|_| PolicyError::whole("", "the cache of slices cannot be built"))
 }
 
 #[cfg(test)]

@@ -32,6 +32,8 @@ mod options;
 mod output;
 mod session;
 mod surroundings;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod yaml;
 

@@ -5,8 +5,11 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
+/// Looks a variable up; one that is empty counts as not set.
+pub type Variables = dyn Fn(&str) -> Option<String>;
+
 pub struct Surroundings {
-    pub variable: Box<dyn Fn(&str) -> Option<String>>,
+    pub variable: Box<Variables>,
     pub stdin: Box<dyn Read>,
     pub stdin_is_terminal: bool,
     pub stdout: Box<dyn Write>,

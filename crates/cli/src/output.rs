@@ -163,7 +163,11 @@ impl Output {
     fn table(&mut self, table: &Table) -> Result<(), Failure> {
         if self.stdout_is_terminal {
             let mut drawn = comfy_table::Table::new();
-            drawn.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic).set_header(table.headers.clone());
+            drawn.load_style(UTF8_FULL_CONDENSED).set_header(table.headers.clone());
+            // A terminal that does not know its width says 0, and a cell would get one letter a line.
+            if drawn.width().is_some_and(|width| width >= NARROWEST) {
+                drawn.set_content_arrangement(ContentArrangement::Dynamic);
+            }
             for row in &table.rows {
                 drawn.add_row(row.iter().map(|cell| on_screen(cell)));
             }
@@ -187,6 +191,8 @@ impl Output {
 fn width(rows: &[Vec<Cow<'_, str>>], column: usize) -> usize {
     rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
 }
+
+const NARROWEST: u16 = 40;
 
 #[cfg(test)]
 mod tests {

@@ -51,7 +51,7 @@ pub enum Lines {
 /// Replace personal data by a token
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
-The value comes from standard input or a file, never from an argument. In a batch, results come in the order of the values; a value
+The value comes from standard input or a file, never from an argument. In a batch, results come in the order of the values; a value \
 that fails leaves an empty line (an object with `error` in NDJSON), is told on standard error, and makes the exit code 2.
 
 Examples:

@@ -21,8 +21,6 @@
 --
 -- What each role may touch is granted in migrations/, beside the objects.
 
-SELECT pg_advisory_xact_lock(hashtext('goldfin: roles'));
-
 DO $roles$
 DECLARE
     missing text;

@@ -41,6 +41,11 @@ impl Released {
     }
 
     #[must_use]
+    pub fn is_granted(&self) -> bool {
+        self.outcome.is_ok()
+    }
+
+    #[must_use]
     pub fn into_outcome(self) -> Result<Reply, Fault> {
         self.outcome
     }

@@ -19,6 +19,8 @@ pub enum Change {
     Keyring,
     /// A data subject was erased: its number.
     Subject(i64),
+    /// This node is to be sealed; no other node follows.
+    Sealed,
 }
 
 impl Change {
@@ -28,6 +30,7 @@ impl Change {
         match text {
             "directory" => return Some(Self::Directory),
             "keyring" => return Some(Self::Keyring),
+            "sealed" => return Some(Self::Sealed),
             _ => {}
         }
         let (kind, rest) = text.split_once(':')?;
@@ -49,6 +52,7 @@ impl fmt::Display for Change {
         match self {
             Self::Directory => f.write_str("directory"),
             Self::Keyring => f.write_str("keyring"),
+            Self::Sealed => f.write_str("sealed"),
             Self::Account(name) => write!(f, "account:{name}"),
             Self::AuthToken(accessor) => write!(f, "auth_token:{accessor}"),
             Self::Subject(number) => write!(f, "subject:{number}"),
@@ -66,6 +70,7 @@ mod tests {
         for change in [
             Change::Directory,
             Change::Keyring,
+            Change::Sealed,
             Change::Account("a:b".to_owned()),
             Change::AuthToken("x".to_owned()),
             Change::Subject(-3),

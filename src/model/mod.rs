@@ -1,5 +1,6 @@
 //! Floor 1: the words that every other floor shares. No I/O, no keys, no decisions.
 
+pub mod account;
 pub mod action;
 pub mod call;
 pub mod change;

@@ -6,9 +6,9 @@ use uuid::Uuid;
 use crate::model::clock::Timestamp;
 use crate::model::id::StreamId;
 
+use super::Store;
 use super::error::StoreError;
 use super::transform::NewTokens;
-use super::Store;
 
 /// Where a stream ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,9 +67,25 @@ impl WriterConnection {
             .fetch_one(&mut self.connection)
             .await?;
         // 7305 marks the locks of goldfin's streams among the advisory locks of the database.
-        let mine = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock(7305, $1) AS "mine!""#, head.stream).fetch_one(&mut self.connection).await?;
+        let mine =
+            sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock(7305, $1) AS "mine!""#, head.stream).fetch_one(&mut self.connection).await?;
         // The head is read again under the lock: between the two statements its former holder may have written.
         if mine { self.head(StreamId(head.stream)).await.map(Some) } else { Ok(None) }
+    }
+
+    /// The last entries of a stream, in order.
+    pub async fn tail(&mut self, stream: StreamId, count: i64) -> Result<Vec<StoredEntry>, StoreError> {
+        let mut rows = sqlx::query_as!(
+            StoredEntry,
+            "SELECT stream, seq, time, request, account, action, resource, decision, subject, change, body, mac
+             FROM ledger_entry WHERE stream = $1 ORDER BY seq DESC LIMIT $2",
+            stream.0,
+            count
+        )
+        .fetch_all(&mut self.connection)
+        .await?;
+        rows.reverse();
+        Ok(rows)
     }
 
     pub async fn head(&mut self, stream: StreamId) -> Result<Head, StoreError> {
@@ -194,43 +210,59 @@ pub async fn list(store: &Store, filter: &Filter) -> Result<Vec<StoredEntry>, St
     Ok(rows)
 }
 
-/// A stretch of one stream in order: the entries from `from` on, at most `limit`.
-pub async fn stretch(connection: &mut PgConnection, stream: StreamId, from: i64, limit: i64) -> Result<Vec<StoredEntry>, StoreError> {
-    let rows = sqlx::query_as!(
-        StoredEntry,
-        "SELECT stream, seq, time, request, account, action, resource, decision, subject, change, body, mac
-         FROM ledger_entry WHERE stream = $1 AND seq >= $2 ORDER BY seq LIMIT $3",
-        stream.0,
-        from,
-        limit
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows)
-}
+/// A reading of the whole ledger as it stands at one moment, however long it takes.
+#[derive(Debug)]
+pub struct Reading(super::Transaction);
 
-/// The heads of all streams.
-pub async fn heads(connection: &mut PgConnection) -> Result<Vec<(String, Head)>, StoreError> {
-    let rows = sqlx::query!("SELECT s.node, h.stream, h.seq, h.mac FROM ledger_head h JOIN ledger_stream s USING (stream) ORDER BY h.stream")
-        .fetch_all(connection)
+impl Reading {
+    pub async fn begin(store: &Store) -> Result<Self, StoreError> {
+        let mut transaction = store.begin().await?;
+        sqlx::query!("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").execute(&mut *transaction).await?;
+        Ok(Self(transaction))
+    }
+
+    /// The entries of a stream from `from` on, in order, at most `limit`.
+    pub async fn stretch(&mut self, stream: StreamId, from: i64, limit: i64) -> Result<Vec<StoredEntry>, StoreError> {
+        let rows = sqlx::query_as!(
+            StoredEntry,
+            "SELECT stream, seq, time, request, account, action, resource, decision, subject, change, body, mac
+             FROM ledger_entry WHERE stream = $1 AND seq >= $2 ORDER BY seq LIMIT $3",
+            stream.0,
+            from,
+            limit
+        )
+        .fetch_all(&mut *self.0)
         .await?;
-    Ok(rows.into_iter().map(|row| (row.node, Head { stream: StreamId(row.stream), seq: row.seq, mac: row.mac })).collect())
+        Ok(rows)
+    }
+
+    /// The heads of all streams with their nodes.
+    pub async fn heads(&mut self) -> Result<Vec<(String, Head)>, StoreError> {
+        heads(&mut self.0).await
+    }
+
+    /// The streams that entries name, known heads or not: a stream whose head was removed is still found.
+    pub async fn streams_of_entries(&mut self) -> Result<Vec<StreamId>, StoreError> {
+        let rows =
+            sqlx::query_scalar!(r#"SELECT DISTINCT stream AS "stream!" FROM ledger_entry ORDER BY 1"#).fetch_all(&mut *self.0).await?;
+        Ok(rows.into_iter().map(StreamId).collect())
+    }
 }
 
-/// The streams that entries name, known heads or not: a stream whose head was removed is still found.
-pub async fn streams_of_entries(connection: &mut PgConnection) -> Result<Vec<StreamId>, StoreError> {
-    let rows = sqlx::query_scalar!(r#"SELECT DISTINCT stream AS "stream!" FROM ledger_entry ORDER BY 1"#).fetch_all(connection).await?;
-    Ok(rows.into_iter().map(StreamId).collect())
+async fn heads(connection: &mut PgConnection) -> Result<Vec<(String, Head)>, StoreError> {
+    let rows =
+        sqlx::query!("SELECT s.node, h.stream, h.seq, h.mac FROM ledger_head h JOIN ledger_stream s USING (stream) ORDER BY h.stream")
+            .fetch_all(connection)
+            .await?;
+    Ok(rows.into_iter().map(|row| (row.node, Head { stream: StreamId(row.stream), seq: row.seq, mac: row.mac })).collect())
 }
 
 /// The time of the newest entry of all streams.
 pub async fn newest_time(store: &Store) -> Result<Option<Timestamp>, StoreError> {
     let mut connection = store.connection().await?;
-    let newest = sqlx::query_scalar!(
-        "SELECT max(e.time) FROM ledger_head h JOIN ledger_entry e ON e.stream = h.stream AND e.seq = h.seq"
-    )
-    .fetch_one(&mut *connection)
-    .await?;
+    let newest = sqlx::query_scalar!("SELECT max(e.time) FROM ledger_head h JOIN ledger_entry e ON e.stream = h.stream AND e.seq = h.seq")
+        .fetch_one(&mut *connection)
+        .await?;
     Ok(newest.map(Timestamp::from_date))
 }
 

@@ -1,0 +1,287 @@
+//! The bracket around an operation: its effect and its entry are committed together, or the effect is rolled back and the entry of the
+//! failure is committed. An operation's `?` returns *to* the bracket; a guard object would have been dropped by it.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+
+use goldfin_crypto::mac::MacKey;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::auth::principal::Principal;
+use crate::model::action::Action;
+use crate::model::clock::{Clock, Timestamp};
+use crate::model::facts::Facts;
+use crate::model::fault::Fault;
+use crate::model::id::{RequestId, StreamId};
+use crate::model::operation::{Operation, Resource};
+use crate::model::reply::Reply;
+use crate::policy::authorized::{Authorized, Denied};
+use crate::policy::decision::{Because, Decision as Ruling};
+use crate::store::connect::Access;
+use crate::store::error::StoreError;
+use crate::store::work::{Pending, Work};
+
+use super::chain;
+use super::entry::{Decision, Draft, EntryKind, Prepared};
+use super::receipt::Receipt;
+use super::writer::{Item, Writer};
+
+/// Requests that may wait for the writer before others are turned away.
+const QUEUE: usize = 8192;
+
+/// How often an operation is run again that lost a race with another node or with an erasure.
+const RACES: u32 = 5;
+
+/// What is known of a request before it is understood.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    pub request: RequestId,
+    pub received: Timestamp,
+    pub peer: Option<IpAddr>,
+    pub verb: &'static str,
+    pub path: Option<String>,
+}
+
+/// Where an operation's future lives while the bracket waits for it.
+pub type Running<'a> = Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send + 'a>>;
+
+/// Whoever performs a permitted operation: an engine, or a job.
+pub trait Perform<Op>: Sync {
+    fn perform<'a>(&'a self, permit: &'a Authorized<Op>, work: &'a mut Work) -> Running<'a>;
+}
+
+/// The door to the ledger. Cloning shares the writer.
+#[derive(Debug, Clone)]
+pub struct Recorder {
+    queue: mpsc::Sender<Item>,
+    clock: Clock,
+    stream: StreamId,
+}
+
+/// The writer's thread; joined at the end of the server, so that what was taken is committed.
+#[derive(Debug)]
+pub struct WriterThread(std::thread::JoinHandle<()>);
+
+impl WriterThread {
+    pub fn join(self) {
+        drop(self.0.join());
+    }
+}
+
+/// Why the ledger cannot be opened.
+#[derive(Debug)]
+pub enum OpenError {
+    Store(StoreError),
+    /// Another process writes this node's stream.
+    Claimed,
+    /// The end of the stream does not verify: at this sequence number.
+    Tampered(i64),
+    Thread,
+}
+
+impl Recorder {
+    /// Takes the stream of `node`, verifies its end and starts its writer. The connection is made by the writer itself, on its own thread.
+    pub async fn open(access: Access, node: String, key: MacKey, clock: Clock) -> Result<(Self, WriterThread), OpenError> {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        let (opened, told) = oneshot::channel();
+        let writers_clock = clock.clone();
+        let thread = std::thread::Builder::new()
+            .name("ledger".to_owned())
+            .spawn(move || {
+                let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                    Ok(runtime) => runtime,
+                    Err(_) => return drop(opened.send(Err(OpenError::Thread))),
+                };
+                runtime.block_on(async move {
+                    match take_stream(&access, &node, &key).await {
+                        Ok((connection, head)) => {
+                            drop(opened.send(Ok(head.stream)));
+                            Writer::new(access, node, connection, head, key, writers_clock).run(waiting).await;
+                        }
+                        Err(error) => drop(opened.send(Err(error))),
+                    }
+                });
+            })
+            .map_err(|_| OpenError::Thread)?;
+        let stream = told.await.map_err(|_| OpenError::Thread)??;
+        Ok((Self { queue, clock, stream }, WriterThread(thread)))
+    }
+
+    /// The stream that this node writes.
+    #[must_use]
+    pub fn stream(&self) -> StreamId {
+        self.stream
+    }
+
+    /// Runs a permitted operation and commits what it did with its entry. The permit is used up here; an operation that lost a race
+    /// is run again with it, because nothing of its first run was committed.
+    ///
+    /// The outer error means that nothing is recorded: the ledger could not be written, or the outcome of its commit is unknown.
+    pub async fn around<Op: Operation>(
+        &self,
+        asked: &Asked,
+        permit: Authorized<Op>,
+        new_work: impl Fn() -> Work + Send,
+        performer: &impl Perform<Op>,
+    ) -> Result<(Result<Reply, Fault>, Receipt), Fault> {
+        let mut races = 0;
+        loop {
+            let mut work = new_work();
+            let outcome = performer.perform(&permit, &mut work).await;
+            let (pending, facts) = work.into_parts();
+            let raced = matches!(outcome, Err(Fault::Conflict(_)));
+            if raced && races < RACES {
+                races += 1;
+                continue;
+            }
+            let (pending, outcome) = match outcome {
+                Ok(reply) => (pending, Ok(reply)),
+                Err(fault) => {
+                    drop(pending);
+                    (Pending::Nothing, Err(fault))
+                }
+            };
+            let with_effect = !matches!(pending, Pending::Nothing);
+            let draft = self.draft_of(asked, &permit, &facts, outcome.as_ref());
+            match self.commit(draft, pending).await {
+                Ok(receipt) => return Ok((outcome, receipt)),
+                Err(StoreError::Conflict | StoreError::SubjectGone) if with_effect && races < RACES => races += 1,
+                Err(error @ (StoreError::Conflict | StoreError::SubjectGone)) if with_effect => {
+                    let fault = Fault::from(error);
+                    let draft = self.draft_of(asked, &permit, &facts, Err(&fault));
+                    let receipt = self.commit(draft, Pending::Nothing).await?;
+                    return Ok((Err(fault), receipt));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Records an operation that was understood and not permitted.
+    pub async fn refuse_denied<Op: Operation>(&self, asked: &Asked, denied: &Denied<Op>, fault: &Fault) -> Result<Receipt, Fault> {
+        let circumstances = denied.op().circumstances();
+        let facts = Facts {
+            purpose: circumstances.purpose,
+            count: (circumstances.batch_size > 1).then_some(circumstances.batch_size),
+            class: denied.op().resource().class,
+            ..Facts::default()
+        };
+        let mut draft = draft(asked, denied.principal(), denied.op().action(), &denied.op().resource(), facts);
+        draft.decision = Decision::Denied;
+        draft.status = fault.status();
+        rule(&mut draft, denied.decision());
+        Ok(self.commit(draft, Pending::Nothing).await?)
+    }
+
+    /// Records a request that did not get as far as an operation: malformed, unknown, without credential.
+    pub async fn refuse(&self, asked: &Asked, who: &Principal, resource: &Resource, fault: &Fault, facts: Facts) -> Result<Receipt, Fault> {
+        let mut draft = draft(asked, who, Action::Unroutable, resource, facts);
+        draft.decision = match fault {
+            Fault::Unauthenticated(_) | Fault::Denied => Decision::Denied,
+            _ => Decision::Failed,
+        };
+        draft.status = fault.status();
+        Ok(self.commit(draft, Pending::Nothing).await?)
+    }
+
+    /// Records something that is no request of a client: what happened while sealed, a start, an alarm.
+    pub async fn note(&self, draft: Draft) -> Result<Receipt, Fault> {
+        Ok(self.commit(draft, Pending::Nothing).await?)
+    }
+
+    fn draft_of<Op: Operation>(&self, asked: &Asked, permit: &Authorized<Op>, facts: &Facts, outcome: Result<&Reply, &Fault>) -> Draft {
+        let mut facts = facts.clone();
+        let (resource, circumstances) = (permit.op().resource(), permit.op().circumstances());
+        if facts.purpose.is_none() {
+            facts.purpose = circumstances.purpose;
+        }
+        if facts.class.is_none() {
+            facts.class.clone_from(&resource.class);
+        }
+        if facts.count.is_none() && circumstances.batch_size > 1 {
+            facts.count = Some(circumstances.batch_size);
+        }
+        let mut draft = draft(asked, permit.principal(), permit.op().action(), &resource, facts);
+        rule(&mut draft, permit.decision());
+        match outcome {
+            Ok(reply) => {
+                draft.status = reply.status();
+                draft.decision = if reply.status() < 400 { Decision::Granted } else { Decision::Failed };
+                draft.changes.clone_from(&reply.after);
+            }
+            Err(fault) => {
+                draft.status = fault.status();
+                draft.decision =
+                    if matches!(fault, Fault::Denied | Fault::Unauthenticated(_)) { Decision::Denied } else { Decision::Failed };
+            }
+        }
+        draft
+    }
+
+    async fn commit(&self, draft: Draft, pending: Pending) -> Result<Receipt, StoreError> {
+        let entry = Prepared::new(draft, self.clock.now());
+        let (done, committed) = oneshot::channel();
+        let item = Item { entry, pending, done, tries: 0 };
+        if self.queue.try_send(item).is_err() {
+            return Err(StoreError::Unavailable("the ledger's queue is full"));
+        }
+        committed.await.map_err(|_| StoreError::OutcomeUnknown)?
+    }
+}
+
+async fn take_stream(
+    access: &Access,
+    node: &str,
+    key: &MacKey,
+) -> Result<(crate::store::ledger::WriterConnection, crate::store::ledger::Head), OpenError> {
+    let mut connection = access.writer().await.map_err(OpenError::Store)?;
+    let head = connection.claim(node).await.map_err(OpenError::Store)?.ok_or(OpenError::Claimed)?;
+    let tail = connection.tail(head.stream, 2).await.map_err(OpenError::Store)?;
+    let mut before: Option<Vec<u8>> = None;
+    for entry in &tail {
+        let known = before.clone().or_else(|| (entry.seq == 1).then(Vec::new));
+        let sound =
+            known.is_none_or(|before| chain::link(key, head.stream, entry.seq, &before, &chain::leaf(&entry.body))[..] == entry.mac[..]);
+        if !sound {
+            return Err(OpenError::Tampered(entry.seq));
+        }
+        before = Some(entry.mac.clone());
+    }
+    let ends = tail.last().map_or((0, Vec::new()), |entry| (entry.seq, entry.mac.clone()));
+    if ends != (head.seq, head.mac.clone()) {
+        return Err(OpenError::Tampered(ends.0));
+    }
+    Ok((connection, head))
+}
+
+fn draft(asked: &Asked, who: &Principal, action: Action, resource: &Resource, facts: Facts) -> Draft {
+    Draft {
+        kind: EntryKind::Request,
+        request: asked.request,
+        received: asked.received,
+        account: who.name().to_owned(),
+        method: who.method().to_owned(),
+        accessor: who.token().map(|token| token.accessor.clone()),
+        peer: asked.peer,
+        verb: asked.verb,
+        action,
+        resource: format!("{}:{}", resource.kind.name(), resource.id),
+        path: asked.path.clone(),
+        decision: Decision::Failed,
+        policies: Vec::new(),
+        policy_set: None,
+        denied_because: None,
+        status: 0,
+        facts,
+        changes: Vec::new(),
+    }
+}
+
+fn rule(draft: &mut Draft, ruling: &Ruling) {
+    draft.policies = ruling.policies.iter().map(ToString::to_string).collect();
+    draft.policy_set = Some(ruling.set_hash);
+    if ruling.because != Because::Permitted {
+        draft.denied_because = Some(ruling.because.name());
+    }
+}

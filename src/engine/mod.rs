@@ -4,6 +4,7 @@
 //! that property tests aim at.
 
 pub mod init;
+pub mod kv;
 
 use std::sync::Arc;
 

@@ -63,7 +63,7 @@ pub fn parse(mut call: Call) -> Result<InitOp, Fault> {
 }
 
 /// Stores what [`crate::seal::shares::make`] made.
-#[derive(Debug)]
+#[expect(missing_debug_implementations, reason = "it holds the shares and the root token")]
 pub struct Init {
     made: Mutex<Option<Made>>,
     root_token: AuthToken,
@@ -165,7 +165,9 @@ fn root_row(accessor: &str, work: &Work) -> AuthTokenRow {
 fn answer(made: &Made, root_token: &AuthToken) -> Node {
     let shares: Vec<_> = made.shares.iter().map(goldfin_crypto::Share::to_bytes).collect();
     let keys = shares.iter().map(|share| Node::Text(Plaintext::from_text(hex(share.as_slice())))).collect();
-    let encoded = shares.iter().map(|share| Node::Text(Plaintext::from_text(base64::Engine::encode(&base64::engine::general_purpose::STANDARD, share.as_slice()))));
+    let encoded = shares.iter().map(|share| {
+        Node::Text(Plaintext::from_text(base64::Engine::encode(&base64::engine::general_purpose::STANDARD, share.as_slice())))
+    });
     Node::object([
         ("keys", Node::List(keys)),
         ("keys_base64", Node::List(encoded.collect())),

@@ -4,9 +4,9 @@ use uuid::Uuid;
 
 use crate::model::clock::Timestamp;
 
+use super::Store;
 use super::error::StoreError;
 use super::work::Work;
-use super::Store;
 
 /// What `init` stored. Without the unseal key it opens nothing.
 #[derive(Debug, Clone)]
@@ -60,7 +60,9 @@ pub async fn insert_seal(work: &mut Work, seal: &SealRow) -> Result<(), StoreErr
 
 pub async fn load_keks(store: &Store) -> Result<Vec<KekRow>, StoreError> {
     let mut connection = store.connection().await?;
-    let rows = sqlx::query!("SELECT version, wrapped_key, created FROM kek WHERE namespace = 0 ORDER BY version").fetch_all(&mut *connection).await?;
+    let rows = sqlx::query!("SELECT version, wrapped_key, created FROM kek WHERE namespace = 0 ORDER BY version")
+        .fetch_all(&mut *connection)
+        .await?;
     Ok(rows
         .into_iter()
         .map(|row| KekRow { version: row.version, wrapped_key: row.wrapped_key, created: Timestamp::from_date(row.created) })
@@ -70,9 +72,14 @@ pub async fn load_keks(store: &Store) -> Result<Vec<KekRow>, StoreError> {
 /// Adds a version of the keyring in the work's transaction.
 pub async fn add_kek(work: &mut Work, kek: &KekRow) -> Result<(), StoreError> {
     let transaction = work.transaction().await?;
-    sqlx::query!("INSERT INTO kek (namespace, version, wrapped_key, created) VALUES (0, $1, $2, $3)", kek.version, kek.wrapped_key, kek.created.to_date())
-        .execute(&mut **transaction)
-        .await?;
+    sqlx::query!(
+        "INSERT INTO kek (namespace, version, wrapped_key, created) VALUES (0, $1, $2, $3)",
+        kek.version,
+        kek.wrapped_key,
+        kek.created.to_date()
+    )
+    .execute(&mut **transaction)
+    .await?;
     Ok(())
 }
 

@@ -74,7 +74,8 @@ impl Server {
     fn wait_until_ready(&mut self) {
         for _ in 0..PATIENCE {
             if let Ok(text) = std::fs::read_to_string(self.env_file()) {
-                self.variables = text.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+                self.variables =
+                    text.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
                 self.agent = agent(Path::new(&self.variables["VAULT_CACERT"]));
                 return;
             }
@@ -151,7 +152,11 @@ impl Server {
             request = request.header(*name, *value);
         }
         let mut response = self.agent.run(request.body(body).unwrap()).unwrap();
-        let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), value.to_str().unwrap_or_default().to_owned())).collect();
+        let headers = response
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.as_str().to_owned(), value.to_str().unwrap_or_default().to_owned()))
+            .collect();
         let text = response.body_mut().read_to_string().unwrap();
         let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
         Answer { status: response.status().as_u16(), body, headers }

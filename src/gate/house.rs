@@ -36,7 +36,6 @@ pub struct House {
     pub(super) directory: Arc<Directory>,
     pub(super) engines: Engines,
     barrier: Arc<Barrier>,
-    clock: Clock,
     writer: Mutex<Option<WriterThread>>,
     /// Told when a change says that this node is to be sealed.
     sealing: tokio::sync::watch::Sender<bool>,
@@ -50,10 +49,6 @@ pub(super) struct Engines {
     pub kv: Kv,
     pub transform: Absent,
 }
-
-/// Why the house cannot be opened, in words for the operator.
-#[derive(Debug)]
-pub struct CannotOpen(pub Fault);
 
 impl House {
     /// Opens the ledger's stream, the directory and the policies behind a barrier.
@@ -70,7 +65,7 @@ impl House {
         let _ = tools;
         let engines = Engines { system: Absent, auth_token: Absent, login: Absent, kv: Kv::new(tools.clone()), transform: Absent };
         let (sealing, _) = tokio::sync::watch::channel(false);
-        Ok(Self { store, recorder, authenticator, rules, directory, engines, barrier, clock, writer: Mutex::new(Some(writer)), sealing })
+        Ok(Self { store, recorder, authenticator, rules, directory, engines, barrier, writer: Mutex::new(Some(writer)), sealing })
     }
 
     /// Resolves when a committed request asked for the seal.

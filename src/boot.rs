@@ -107,7 +107,7 @@ pub async fn migrate(config: &Config) -> Result<(), BootError> {
 }
 
 /// Applies the migrations with a login that may become the owner.
-pub async fn prepare(migrator: &sqlx::postgres::PgConnectOptions) -> Result<(), BootError> {
+pub async fn prepare(migrator: &connect::PgConnectOptions) -> Result<(), BootError> {
     connect::migrate(migrator).await.map_err(BootError::new)
 }
 

@@ -37,7 +37,6 @@ pub struct House {
     pub(super) directory: Arc<Directory>,
     pub(super) engines: Engines,
     barrier: Arc<Barrier>,
-    clock: Clock,
     writer: Mutex<Option<WriterThread>>,
     /// Told when a change says that this node is to be sealed.
     sealing: tokio::sync::watch::Sender<bool>,
@@ -51,10 +50,6 @@ pub(super) struct Engines {
     pub kv: Kv,
     pub transform: Transform,
 }
-
-/// Why the house cannot be opened, in words for the operator.
-#[derive(Debug)]
-pub struct CannotOpen(pub Fault);
 
 impl House {
     /// Opens the ledger's stream, the directory and the policies behind a barrier.
@@ -72,7 +67,7 @@ impl House {
         let engines =
             Engines { system: Absent, auth_token: Absent, login: Absent, kv: Kv::new(tools.clone()), transform: Transform::new(tools) };
         let (sealing, _) = tokio::sync::watch::channel(false);
-        Ok(Self { store, recorder, authenticator, rules, directory, engines, barrier, clock, writer: Mutex::new(Some(writer)), sealing })
+        Ok(Self { store, recorder, authenticator, rules, directory, engines, barrier, writer: Mutex::new(Some(writer)), sealing })
     }
 
     /// Resolves when a committed request asked for the seal.

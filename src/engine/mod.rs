@@ -3,6 +3,7 @@
 //! Each engine is a folder: `op` (the typed operations), `parse` (bytes become one of them, once), `run` (what it does), and pure files
 //! that property tests aim at.
 
+pub mod auth_token;
 pub mod init;
 
 use std::sync::Arc;

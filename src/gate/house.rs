@@ -10,6 +10,8 @@ use crate::audit::recorder::{OpenError, Recorder, WriterThread};
 use crate::auth::authenticator::Authenticator;
 use crate::engine::Tools;
 use crate::engine::absent::Absent;
+use crate::engine::auth_token::AuthTokens;
+use crate::engine::login::Login;
 use crate::model::change::Change;
 use crate::model::clock::Clock;
 use crate::model::fault::Fault;
@@ -44,8 +46,8 @@ pub struct House {
 /// One of each kind. The exhaustive match in `perform` is the checklist of whoever adds one.
 pub(super) struct Engines {
     pub system: Absent,
-    pub auth_token: Absent,
-    pub login: Absent,
+    pub auth_token: AuthTokens,
+    pub login: Login,
     pub kv: Absent,
     pub transform: Absent,
 }
@@ -66,8 +68,8 @@ impl House {
         let (recorder, writer) = open_ledger(access, node, &barrier, &clock).await?;
         let tools = Tools { barrier: Arc::clone(&barrier), directory: Arc::clone(&directory) };
         let authenticator = Authenticator::new(store.clone(), Arc::clone(barrier.lookup()), Arc::clone(barrier.control()), clock.clone());
-        let _ = tools;
-        let engines = Engines { system: Absent, auth_token: Absent, login: Absent, kv: Absent, transform: Absent };
+        let engines =
+            Engines { system: Absent, auth_token: AuthTokens::new(tools.clone()), login: Login::new(tools), kv: Absent, transform: Absent };
         let (sealing, _) = tokio::sync::watch::channel(false);
         Ok(Self { store, recorder, authenticator, rules, directory, engines, barrier, clock, writer: Mutex::new(Some(writer)), sealing })
     }

@@ -4,10 +4,10 @@
 
 pub mod life;
 mod op;
-mod parse;
+pub(in crate::engine) mod parse;
 mod role;
 mod run;
-mod view;
+pub(in crate::engine) mod view;
 
 pub use op::Op;
 

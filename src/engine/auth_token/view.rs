@@ -43,7 +43,7 @@ pub(super) fn lookup(row: &AuthTokenRow, id: Plaintext, now: Timestamp) -> Node 
 }
 
 /// `auth` of an answer.
-pub(super) fn grant(row: &AuthTokenRow, client_token: Plaintext, now: Timestamp) -> Grant {
+pub(in crate::engine) fn grant(row: &AuthTokenRow, client_token: Plaintext, now: Timestamp) -> Grant {
     Grant {
         client_token,
         accessor: row.accessor.clone(),

@@ -6,7 +6,9 @@
 pub mod absent;
 pub mod auth_token;
 pub mod init;
+pub mod kv;
 pub mod login;
+pub mod transform;
 
 use std::sync::Arc;
 

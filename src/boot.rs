@@ -64,7 +64,9 @@ pub fn harden() {
     // A finite limit is not enough: locking succeeds at first, and threads then fail to start.
     match getrlimit(Resource::RLIMIT_MEMLOCK) {
         Ok((soft, _)) if soft == nix::libc::RLIM_INFINITY => {
-            if let Err(error) = nix::sys::mman::mlockall(nix::sys::mman::MlockAllFlags::MCL_CURRENT | nix::sys::mman::MlockAllFlags::MCL_FUTURE) {
+            if let Err(error) =
+                nix::sys::mman::mlockall(nix::sys::mman::MlockAllFlags::MCL_CURRENT | nix::sys::mman::MlockAllFlags::MCL_FUTURE)
+            {
                 refused("lock our memory", error);
             }
         }
@@ -74,7 +76,8 @@ pub fn harden() {
 
 /// Log lines go to stderr. They hold ids and words of ours.
 pub fn start_logging(format: LogFormat) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("GOLDFIN_LOG_FILTER").unwrap_or_else(|_| "info,sqlx=warn,hyper=warn,rustls=warn".into());
+    let filter = tracing_subscriber::EnvFilter::try_from_env("GOLDFIN_LOG_FILTER")
+        .unwrap_or_else(|_| "info,sqlx=warn,hyper=warn,rustls=warn".into());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match format {
         LogFormat::Text => builder.with_target(false).try_init(),
@@ -103,13 +106,22 @@ pub async fn migrate(config: &Config) -> Result<(), BootError> {
     connect::migrate(&config.database.options().map_err(BootError::new)?).await.map_err(BootError::new)
 }
 
+/// `goldfin server check`: the configuration has been read; what it points at is looked at too.
+pub fn check(config: &Config) -> Result<(), BootError> {
+    config.database.options().map_err(BootError::new)?;
+    Tls::load(config.tls.clone()).map_err(BootError::new)?;
+    tracing::info!("the configuration is good");
+    Ok(())
+}
+
 impl Running {
     /// Opens everything and listens. Nothing is answered before [`Self::serve`].
     pub async fn start(node: Node) -> Result<Self, BootError> {
         let clock = Clock::system();
         let tls = Arc::new(Tls::load(node.tls).map_err(BootError::new)?);
         let store = node.access.open().await.map_err(BootError::new)?;
-        let founding = Founding { store: store.clone(), access: node.access, node: node.node, clock: clock.clone(), key_file: node.key_file };
+        let founding =
+            Founding { store: store.clone(), access: node.access, node: node.node, clock: clock.clone(), key_file: node.key_file };
         let gate = Gate::open(founding).await.map_err(BootError::new)?;
         let site = Site {
             version: env!("CARGO_PKG_VERSION"),

@@ -13,8 +13,15 @@ use crate::http::tls::TlsFiles;
 use crate::model::path::is_name;
 
 /// Variables that belong to the client half or to scripts, not to the server's configuration.
-const NOT_OURS: [&str; 7] =
-    ["GOLDFIN_ADDR", "GOLDFIN_CACERT", "GOLDFIN_TOKEN", "GOLDFIN_TOKEN_FILE", "GOLDFIN_NAMESPACE", "GOLDFIN_UNSEAL_KEYS_FILE", "GOLDFIN_CONFIG"];
+const NOT_OURS: [&str; 7] = [
+    "GOLDFIN_ADDR",
+    "GOLDFIN_CACERT",
+    "GOLDFIN_TOKEN",
+    "GOLDFIN_TOKEN_FILE",
+    "GOLDFIN_NAMESPACE",
+    "GOLDFIN_UNSEAL_KEYS_FILE",
+    "GOLDFIN_CONFIG",
+];
 
 /// Keys whose values are numbers; what a variable holds is text.
 const NUMBERS: [&str; 2] = ["port", "pool"];
@@ -200,14 +207,19 @@ fn read_table(path: &Path) -> Result<toml::Table, ConfigError> {
 fn overlay(table: &mut toml::Table, variable: &str, value: String) -> Result<(), ConfigError> {
     const SECTIONS: [&str; 5] = ["listen", "tls", "database", "seal", "limits"];
     let name = variable.trim_start_matches("GOLDFIN_").to_ascii_lowercase();
-    let (section, key) = match SECTIONS.iter().find_map(|section| name.strip_prefix(section)?.strip_prefix('_').map(|key| (*section, key))) {
+    let (section, key) = match SECTIONS.iter().find_map(|section| name.strip_prefix(section)?.strip_prefix('_').map(|key| (*section, key)))
+    {
         Some((section, key)) => (Some(section), key),
         None => (None, name.as_str()),
     };
     let typed = match section {
         Some("limits") => value.parse().map_or(toml::Value::String(value), toml::Value::Integer),
-        Some("tls") if key == "client_crls" => toml::Value::Array(value.split(',').map(|path| toml::Value::String(path.trim().to_owned())).collect()),
-        _ if NUMBERS.contains(&key) => toml::Value::Integer(value.parse().map_err(|_| ConfigError(format!("`{variable}` must be a whole number")))?),
+        Some("tls") if key == "client_crls" => {
+            toml::Value::Array(value.split(',').map(|path| toml::Value::String(path.trim().to_owned())).collect())
+        }
+        _ if NUMBERS.contains(&key) => {
+            toml::Value::Integer(value.parse().map_err(|_| ConfigError(format!("`{variable}` must be a whole number")))?)
+        }
         _ => toml::Value::String(value),
     };
     let target = match section {
@@ -246,7 +258,11 @@ mod tests {
 
     #[test]
     fn variables_go_over_the_file() {
-        let config = load(GOOD, &[("GOLDFIN_NODE", "b"), ("GOLDFIN_DATABASE_POOL", "8"), ("GOLDFIN_ADDR", "https://x"), ("GOLDFIN_LIMITS_MAX_STREAMS", "7")]).unwrap();
+        let config = load(
+            GOOD,
+            &[("GOLDFIN_NODE", "b"), ("GOLDFIN_DATABASE_POOL", "8"), ("GOLDFIN_ADDR", "https://x"), ("GOLDFIN_LIMITS_MAX_STREAMS", "7")],
+        )
+        .unwrap();
         assert_eq!((config.node.as_str(), config.database.pool, config.limits.max_streams), ("b", 8, 7));
     }
 

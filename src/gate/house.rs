@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 
 use crate::audit::recorder::{OpenError, Recorder, WriterThread};
 use crate::auth::authenticator::Authenticator;
-use crate::engine::absent::Absent;
 use crate::engine::Tools;
+use crate::engine::absent::Absent;
 use crate::model::change::Change;
 use crate::model::clock::Clock;
 use crate::model::fault::Fault;
@@ -67,7 +67,7 @@ impl House {
         let tools = Tools { barrier: Arc::clone(&barrier), directory: Arc::clone(&directory) };
         let authenticator = Authenticator::new(store.clone(), Arc::clone(barrier.lookup()), Arc::clone(barrier.control()), clock.clone());
         let _ = tools;
-        let engines = Engines { system: Absent, auth_token: Absent, login: Absent, kv: Absent, transform: Absent        };
+        let engines = Engines { system: Absent, auth_token: Absent, login: Absent, kv: Absent, transform: Absent };
         let (sealing, _) = tokio::sync::watch::channel(false);
         Ok(Self { store, recorder, authenticator, rules, directory, engines, barrier, clock, writer: Mutex::new(Some(writer)), sealing })
     }

@@ -5,8 +5,8 @@ mod perform;
 pub mod released;
 pub mod request;
 mod route;
-mod sealed;
 mod seal_state;
+mod sealed;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -68,16 +68,23 @@ impl Gate {
             attempts: Attempts::default(),
             moving: AsyncMutex::new(()),
         });
-        if gate.seal.load().is_some()
-            && let Some(path) = &gate.founding.key_file
-            && let Some(key) = crate::seal::key_file::read(path).map_err(|error| {
-                tracing::error!(%error, "the key file cannot be used");
-                Fault::Unavailable("the key file cannot be used")
-            })?
-        {
-            gate.unseal_with(key).await?;
+        if gate.seal.load().is_some() {
+            gate.unseal_from_key_file().await?;
         }
         Ok(gate)
+    }
+
+    /// Unseals with the key file, where there is one.
+    pub async fn unseal_from_key_file(self: &Arc<Self>) -> Result<(), Fault> {
+        let Some(path) = &self.founding.key_file else { return Ok(()) };
+        let key = crate::seal::key_file::read(path).map_err(|error| {
+            tracing::error!(%error, "the key file cannot be used");
+            Fault::Unavailable("the key file cannot be used")
+        })?;
+        match key {
+            Some(key) => self.unseal_with(key).await,
+            None => Ok(()),
+        }
     }
 
     /// Answers one request. It runs on a task of its own: a client that hangs up does not stop it half-way.

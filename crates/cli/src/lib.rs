@@ -32,6 +32,8 @@ mod options;
 mod output;
 mod session;
 mod surroundings;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod yaml;
 
@@ -59,6 +61,15 @@ pub fn tell_usage(error: &clap::Error) -> ExitCode {
     // A closed pipe is the only way to fail, and then nobody reads.
     let _ = error.print();
     ExitCode::from(u8::from(error.use_stderr()))
+}
+
+/// Prints why a command of the server's half failed; exit code 1.
+#[must_use]
+pub fn tell_failure(why: &str) -> ExitCode {
+    let mut around = Surroundings::of_process();
+    // When stderr is closed nobody reads.
+    let _ = writeln!(around.stderr, "error: {why}");
+    ExitCode::FAILURE
 }
 
 /// Prints the script with which the shell completes the whole command line.
@@ -89,8 +100,10 @@ fn run_in(command: ClientCommand, options: GlobalOptions, around: Surroundings) 
         Ok(session) => session,
         Err(code) => return code,
     };
-    let outcome = command.run(&mut session).and_then(|()| session.out.flush());
-    match outcome {
+    let outcome = command.run(&mut session);
+    // What was printed before a failure is a result too.
+    let flushed = session.out.flush();
+    match outcome.and(flushed) {
         Ok(()) => 0,
         Err(failure) => {
             session.out.failure(&failure);

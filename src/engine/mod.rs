@@ -7,6 +7,7 @@ pub mod absent;
 pub mod init;
 pub mod keys;
 pub mod kv;
+pub mod transform;
 
 use std::sync::Arc;
 

@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod replay;
 pub mod rewrap;
 pub mod subject;
+pub mod token_lookup;
 pub mod transform;
 pub mod work;
 

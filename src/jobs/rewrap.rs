@@ -13,12 +13,13 @@ use serde::Deserialize;
 
 use crate::audit::recorder::{Perform, Running};
 use crate::engine::kv::place::{SecretKeyPlace, VersionKeyPlace};
+use crate::engine::transform::place::{SubjectKeyPlace, TransformKeyPlace};
 use crate::model::action::Action;
 use crate::model::clock::Timestamp;
+use crate::model::document::Node;
 use crate::model::fault::Fault;
 use crate::model::id::MountId;
 use crate::model::reply::{Answer, Reply};
-use crate::model::document::Node;
 use crate::policy::authorized::Authorized;
 use crate::seal::rotate::{self, Rewrapped};
 use crate::seal::shares::{KeyringState, Rotation};
@@ -159,7 +160,11 @@ impl<'w> Pass<'w> {
                 Rewrapped::Already => {}
                 Rewrapped::Damaged => {
                     self.damaged += 1;
-                    tracing::error!(alarm = "integrity", ?home, "a wrapped key is not what goldfin wrote at this place; it is not re-wrapped");
+                    tracing::error!(
+                        alarm = "integrity",
+                        ?home,
+                        "a wrapped key is not what goldfin wrote at this place; it is not re-wrapped"
+                    );
                 }
             }
         }
@@ -221,7 +226,9 @@ enum Step {
     Retire,
     Finish,
     /// Only damaged keys are left.
-    Stall { damaged: i64 },
+    Stall {
+        damaged: i64,
+    },
 }
 
 struct StepOf<'w> {
@@ -285,4 +292,3 @@ fn under_way(state: &mut KeyringState, to: u32) -> Result<&mut Rotation, Fault> 
         .filter(|rotation| rotation.to == to && rotation.finished.is_none())
         .ok_or(Fault::Invalid("the rotation ended or another one began meanwhile".into()))
 }
-

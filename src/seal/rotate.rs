@@ -7,10 +7,10 @@ use goldfin_crypto::{CryptoError, Keyring, MacKey, Place, WrappedKey};
 
 use crate::model::clock::Timestamp;
 use crate::model::fault::Fault;
+use crate::store::Store;
 use crate::store::control::{self, ControlKey, ControlKind, ControlRow, SERVER};
 use crate::store::keyring::{self, KekRow};
 use crate::store::rewrap::KeyName;
-use crate::store::Store;
 use crate::store::work::Work;
 
 use super::barrier::{Barrier, fault};
@@ -96,7 +96,9 @@ pub fn rewrap<P: Place>(ring: &Keyring, place: &P, stored: Vec<u8>) -> Result<Re
     match WrappedKey::from_stored(stored).and_then(|wrapped| ring.rewrap(place, &wrapped)) {
         Ok(Some(moved)) => Ok(Rewrapped::Moved(moved.into_bytes())),
         Ok(None) => Ok(Rewrapped::Already),
-        Err(CryptoError::Integrity | CryptoError::Malformed | CryptoError::UnknownKeyVersion | CryptoError::KeyDestroyed) => Ok(Rewrapped::Damaged),
+        Err(CryptoError::Integrity | CryptoError::Malformed | CryptoError::UnknownKeyVersion | CryptoError::KeyDestroyed) => {
+            Ok(Rewrapped::Damaged)
+        }
         Err(other) => Err(fault(other)),
     }
 }

@@ -161,7 +161,13 @@ async fn add(
     Ok(changed(work, path, Reply::data(shape::version(versions, number, added))))
 }
 
-async fn apply(engine: &Kv, work: &mut Work, path: &str, found: Option<(Locked, Versions)>, change: &MetadataChange) -> Result<Reply, Fault> {
+async fn apply(
+    engine: &Kv,
+    work: &mut Work,
+    path: &str,
+    found: Option<(Locked, Versions)>,
+    change: &MetadataChange,
+) -> Result<Reply, Fault> {
     let ignored = change.cas_required == Some(false) && engine.settings(work.mount_id())?.cas_required;
     let (before, mut versions) = match found {
         Some((locked, versions)) => (Some(locked), versions),

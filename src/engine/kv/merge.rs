@@ -73,10 +73,7 @@ mod tests {
     fn keeps_order_and_digits() {
         let target = Node::parse(br#"{"z":1.000,"a":{"n":100e0}}"#).expect("json");
         let node = merge(target, Node::parse(br#"{"new":12345678901234567890.10,"a":{"m":-0}}"#).expect("json")).expect("small");
-        assert_eq!(
-            node.to_plaintext().expose_text(),
-            Ok(r#"{"z":1.000,"a":{"n":100e0,"m":-0},"new":12345678901234567890.10}"#)
-        );
+        assert_eq!(node.to_plaintext().expose_text(), Ok(r#"{"z":1.000,"a":{"n":100e0,"m":-0},"new":12345678901234567890.10}"#));
     }
 
     #[test]
@@ -106,7 +103,12 @@ mod tests {
     }
 
     fn document() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), any::<i32>().prop_map(Value::from), "[a-c]{0,3}".prop_map(Value::from)];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i32>().prop_map(Value::from),
+            "[a-c]{0,3}".prop_map(Value::from)
+        ];
         leaf.prop_recursive(4, 32, 5, |inner| {
             prop_oneof![
                 proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),

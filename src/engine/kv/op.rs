@@ -25,24 +25,47 @@ pub struct Op {
 #[derive(Debug)]
 pub(super) enum Task {
     /// 0 is the current version.
-    Read { version: i64 },
+    Read {
+        version: i64,
+    },
     /// The value as the JSON text that will be stored.
-    Write { data: Plaintext, cas: Option<i64> },
+    Write {
+        data: Plaintext,
+        cas: Option<i64>,
+    },
     /// The merge patch as JSON text: it is applied anew when the operation lost a race.
-    Patch { patch: Plaintext, cas: Option<i64> },
+    Patch {
+        patch: Plaintext,
+        cas: Option<i64>,
+    },
     DeleteCurrent,
-    Delete { versions: Vec<i64> },
-    Undelete { versions: Vec<i64> },
-    Destroy { versions: Vec<i64> },
-    Subkeys { version: i64, depth: u64 },
+    Delete {
+        versions: Vec<i64>,
+    },
+    Undelete {
+        versions: Vec<i64>,
+    },
+    Destroy {
+        versions: Vec<i64>,
+    },
+    Subkeys {
+        version: i64,
+        depth: u64,
+    },
     List,
     ReadMetadata,
-    WriteMetadata { change: MetadataChange },
+    WriteMetadata {
+        change: MetadataChange,
+    },
     /// Like a write, but only of a secret that is there.
-    PatchMetadata { change: MetadataChange },
+    PatchMetadata {
+        change: MetadataChange,
+    },
     DeleteMetadata,
     ReadSettings,
-    WriteSettings { change: SettingsChange },
+    WriteSettings {
+        change: SettingsChange,
+    },
 }
 
 impl Operation for Op {

@@ -129,7 +129,9 @@ fn a_write_takes_data_and_check_and_set() {
 
 #[test]
 fn what_is_stored_is_what_came() {
-    let Task::Write { data, .. } = task(Verb::Write, "data/a", r#"{"data":{"n":1.000,"long":12345678901234567890,"t":null}}"#) else { panic!() };
+    let Task::Write { data, .. } = task(Verb::Write, "data/a", r#"{"data":{"n":1.000,"long":12345678901234567890,"t":null}}"#) else {
+        panic!()
+    };
     assert_eq!(data.expose_text(), Ok(r#"{"n":1.000,"long":12345678901234567890,"t":null}"#));
 }
 
@@ -175,7 +177,8 @@ fn metadata_and_its_patch() {
         other => panic!("{other:?}"),
     };
     assert!(written(Verb::Write, r#"{"max_versions":null,"custom_metadata":null}"#).is_empty(), "null is not given");
-    let change = written(Verb::Write, r#"{"max_versions":5,"cas_required":true,"delete_version_after":"3h25m19s","custom_metadata":{"k":"v"}}"#);
+    let change =
+        written(Verb::Write, r#"{"max_versions":5,"cas_required":true,"delete_version_after":"3h25m19s","custom_metadata":{"k":"v"}}"#);
     let custom = BTreeMap::from([("k".to_owned(), "v".to_owned())]);
     let expected = MetadataChange {
         max_versions: Some(5),

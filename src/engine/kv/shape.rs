@@ -108,8 +108,14 @@ mod tests {
     #[test]
     fn the_configuration_has_three_members() {
         let of = |expiry| written(&settings(&Settings { max_versions: 5, cas_required: true, expiry }));
-        assert_eq!(of(Expiry::AfterMillis(12_319_000)), json!({"cas_required": true, "delete_version_after": "3h25m19s", "max_versions": 5}));
+        assert_eq!(
+            of(Expiry::AfterMillis(12_319_000)),
+            json!({"cas_required": true, "delete_version_after": "3h25m19s", "max_versions": 5})
+        );
         assert_eq!(of(Expiry::Never)["delete_version_after"], "-1s");
-        assert_eq!(written(&settings(&Settings::default())), json!({"cas_required": false, "delete_version_after": "0s", "max_versions": 0}));
+        assert_eq!(
+            written(&settings(&Settings::default())),
+            json!({"cas_required": false, "delete_version_after": "0s", "max_versions": 0})
+        );
     }
 }

@@ -105,7 +105,8 @@ fn metadata_changes_only_what_is_given() {
     };
     versions.apply(&all).expect("fine");
     assert_eq!((versions.max_versions, versions.cas_required, versions.delete_after()), (4, true, Duration::from_secs(7)));
-    let patch = CustomChange::Merge(BTreeMap::from([("a".to_owned(), None), ("c".to_owned(), Some("3".to_owned())), ("no".to_owned(), None)]));
+    let patch =
+        CustomChange::Merge(BTreeMap::from([("a".to_owned(), None), ("c".to_owned(), Some("3".to_owned())), ("no".to_owned(), None)]));
     versions.apply(&MetadataChange { custom_metadata: patch, ..MetadataChange::default() }).expect("fine");
     assert_eq!(versions.custom_metadata, custom(&[("b", "2"), ("c", "3")]));
     assert_eq!(versions.max_versions, 4);

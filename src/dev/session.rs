@@ -124,7 +124,7 @@ async fn serve(
     }
     tracing::info!(address = %format!("https://{address}"), variables = %folder.join("dev.env").display(), "ready; `source` the variables to talk to it");
     serving.await.map_err(BootError::new)?;
-    drop(ended.send(true));
+    let _ = ended.send(true);
     guard.await.map_err(BootError::new)?
 }
 

@@ -257,7 +257,8 @@ fn configures(server: &Server) {
     assert_eq!(found.data(), &json!({ "cas_required": false, "delete_version_after": "0s", "max_versions": 0 }));
     let written =
         ask(server, "POST", "secret/config", json!({ "max_versions": 3, "cas_required": true, "delete_version_after": "1h" })).expect(204);
-    assert_eq!(entry(server, &written), "write_setting|Setting:secret/config|granted|204|1");
+    let said = entry(server, &written);
+    assert!(said.starts_with("write_setting|Setting:secret/config|granted|204|") && !said.ends_with('-'), "{said}");
     let found = read(server, "secret/config").expect(200);
     assert_eq!(found.data(), &json!({ "cas_required": true, "delete_version_after": "1h0m0s", "max_versions": 3 }));
     ask(server, "POST", "secret/data/configured", json!({ "data": {} })).expect(400);

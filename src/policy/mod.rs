@@ -9,7 +9,11 @@ pub mod asked;
 pub mod authorized;
 pub mod compile;
 pub mod decision;
+#[cfg(test)]
+mod differential;
 mod entities;
+pub mod explain;
 pub mod rules;
 mod slice;
 pub mod source;
+pub mod table;

@@ -1,8 +1,10 @@
 //! The shipped policies answer what their decision tables say.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use goldfin::model::action::Action;
 use goldfin::policy::compile::Compiled;
 use goldfin::policy::source::PolicySource;
 use goldfin::policy::table::Table;
@@ -41,4 +43,24 @@ fn the_shipped_policies_answer_what_their_tables_say() {
         failed.extend(outcomes.iter().filter(|outcome| !outcome.passed).map(ToString::to_string));
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+/// Every action stands in the table of `docs/policies.md`, with a type of resource that the schema allows it.
+#[test]
+fn the_documented_table_names_every_action_and_its_resource() {
+    let text = include_str!("../docs/policies.md");
+    let mut documented = BTreeSet::new();
+    for row in text.lines().filter(|line| line.starts_with('|') && line.contains("::\"")) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let [_, _, _, actions, resource, _] = cells.as_slice() else { continue };
+        let kind = resource.trim_start_matches('`').split("::").next().expect("a type");
+        for action in actions.split('`').filter_map(Action::from_name) {
+            let probe = format!("permit(principal, action == Action::\"{action}\", resource is {kind});");
+            let set = Compiled::new(&[PolicySource { name: "probe".to_owned(), text: probe }]);
+            assert!(set.is_ok(), "{action} on {kind}: {set:?}");
+            documented.insert(action);
+        }
+    }
+    let missing: Vec<_> = Action::ALL.iter().filter(|action| !documented.contains(action)).collect();
+    assert!(missing.is_empty(), "docs/policies.md does not name {missing:?}");
 }

@@ -1,4 +1,5 @@
 //! The Kerberos acceptor against a real KDC.
+#![cfg(test)]
 #![cfg(feature = "kerberos")]
 
 #[path = "it/kdc.rs"]

@@ -20,4 +20,10 @@ impl Receipt {
     pub fn to_header(&self) -> String {
         format!("{}:{}:{}", self.stream.0, self.seq, goldfin_crypto::digest::hex(&self.leaf))
     }
+
+    /// For the tests of the network floor.
+    #[cfg(test)]
+    pub(crate) fn of_test(stream: StreamId, seq: i64, leaf: [u8; 32]) -> Self {
+        Self::new(stream, seq, leaf)
+    }
 }

@@ -13,7 +13,7 @@ use crate::model::action::Action;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::facts::Facts;
 use crate::model::fault::Fault;
-use crate::model::id::RequestId;
+use crate::model::id::{RequestId, StreamId};
 use crate::model::operation::{Operation, Resource};
 use crate::model::reply::Reply;
 use crate::policy::authorized::{Authorized, Denied};
@@ -51,6 +51,7 @@ pub type Running<'a> = Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send 
 pub struct Recorder {
     queue: mpsc::Sender<Item>,
     clock: Clock,
+    stream: StreamId,
 }
 
 /// The writer's thread; joined at the end of the server, so that what was taken is committed.
@@ -90,7 +91,7 @@ impl Recorder {
                 runtime.block_on(async move {
                     match take_stream(&access, &node, &key).await {
                         Ok((connection, head)) => {
-                            drop(opened.send(Ok(())));
+                            drop(opened.send(Ok(head.stream)));
                             Writer::new(access, node, connection, head, key, writers_clock).run(waiting).await;
                         }
                         Err(error) => drop(opened.send(Err(error))),
@@ -98,8 +99,14 @@ impl Recorder {
                 });
             })
             .map_err(|_| OpenError::Thread)?;
-        told.await.map_err(|_| OpenError::Thread)??;
-        Ok((Self { queue, clock }, WriterThread(thread)))
+        let stream = told.await.map_err(|_| OpenError::Thread)??;
+        Ok((Self { queue, clock, stream }, WriterThread(thread)))
+    }
+
+    /// The stream that this node writes.
+    #[must_use]
+    pub fn stream(&self) -> StreamId {
+        self.stream
     }
 
     /// Runs a permitted operation and commits what it did with its entry. The permit is used up here; an operation that lost a race
@@ -200,7 +207,8 @@ impl Recorder {
             }
             Err(fault) => {
                 draft.status = fault.status();
-                draft.decision = if matches!(fault, Fault::Denied | Fault::Unauthenticated(_)) { Decision::Denied } else { Decision::Failed };
+                draft.decision =
+                    if matches!(fault, Fault::Denied | Fault::Unauthenticated(_)) { Decision::Denied } else { Decision::Failed };
             }
         }
         draft
@@ -228,7 +236,8 @@ async fn take_stream(
     let mut before: Option<Vec<u8>> = None;
     for entry in &tail {
         let known = before.clone().or_else(|| (entry.seq == 1).then(Vec::new));
-        let sound = known.is_none_or(|before| chain::link(key, head.stream, entry.seq, &before, &chain::leaf(&entry.body))[..] == entry.mac[..]);
+        let sound =
+            known.is_none_or(|before| chain::link(key, head.stream, entry.seq, &before, &chain::leaf(&entry.body))[..] == entry.mac[..]);
         if !sound {
             return Err(OpenError::Tampered(entry.seq));
         }

@@ -21,9 +21,15 @@ const STRETCH: i64 = 2000;
 pub enum Verdict {
     Sound,
     /// The first bad place, and what is wrong with it.
-    Tampered { seq: i64, what: &'static str },
+    Tampered {
+        seq: i64,
+        what: &'static str,
+    },
     /// The entries end before the head, or before what an anchor knows.
-    Shorter { ends: i64, known: i64 },
+    Shorter {
+        ends: i64,
+        known: i64,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -77,7 +83,13 @@ pub async fn verify(reading: &mut Reading, key: &MacKey) -> Result<Report, Store
     Ok(Report { streams })
 }
 
-async fn verify_stream(reading: &mut Reading, key: &MacKey, stream: StreamId, end: i64, end_mac: &[u8]) -> Result<(i64, Verdict), StoreError> {
+async fn verify_stream(
+    reading: &mut Reading,
+    key: &MacKey,
+    stream: StreamId,
+    end: i64,
+    end_mac: &[u8],
+) -> Result<(i64, Verdict), StoreError> {
     let mut link = Link { key, stream, seq: 0, mac: Vec::new() };
     loop {
         let entries = reading.stretch(stream, link.seq + 1, STRETCH).await?;

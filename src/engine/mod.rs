@@ -3,6 +3,8 @@
 //! Each engine is a folder: `op` (the typed operations), `parse` (bytes become one of them, once), `run` (what it does), and pure files
 //! that property tests aim at.
 
+pub mod init;
+
 use std::sync::Arc;
 
 use crate::audit::recorder::Running;

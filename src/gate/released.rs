@@ -41,7 +41,18 @@ impl Released {
     }
 
     #[must_use]
+    pub fn is_granted(&self) -> bool {
+        self.outcome.is_ok()
+    }
+
+    #[must_use]
     pub fn into_outcome(self) -> Result<Reply, Fault> {
         self.outcome
+    }
+
+    /// For the tests of the network floor, which stand in for the gate.
+    #[cfg(test)]
+    pub(crate) fn of_test(request: RequestId, outcome: Result<Reply, Fault>, receipt: Option<Receipt>) -> Self {
+        Self { request, outcome, receipt }
     }
 }

@@ -82,6 +82,8 @@ pub struct Call {
     pub purpose: Option<String>,
     /// The SPNEGO token of `Authorization: Negotiate`, with the channel's binding.
     pub negotiate: Option<Negotiate>,
+    /// The auth token as the caller showed it: `auth/token` answers with it.
+    pub shown: Option<Plaintext>,
 }
 
 /// A SPNEGO token (RFC 4559) as it came, and what it must be bound to.
@@ -107,11 +109,7 @@ impl Call {
 
 /// A name out of a path or body, checked against the rule for names.
 pub fn checked_name(name: &str) -> Result<String, Fault> {
-    if is_name(name) {
-        Ok(name.to_owned())
-    } else {
-        Err(Fault::invalid("a name holds letters, digits and `._@+=:-` only, at most 128"))
-    }
+    if is_name(name) { Ok(name.to_owned()) } else { Err(Fault::invalid("a name holds letters, digits and `._@+=:-` only, at most 128")) }
 }
 
 /// How long an answer stays wrapped, if the caller wants it wrapped.

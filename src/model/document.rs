@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use goldfin_crypto::Plaintext;
-use jiter::{Jiter, JiterError, JsonErrorType, JiterErrorType, Peek};
+use jiter::{Jiter, JiterError, JiterErrorType, JsonErrorType, Peek};
 use zeroize::Zeroize;
 
 use super::fault::{Complaint, Fault};
@@ -112,7 +112,8 @@ impl Node {
     }
 
     /// An upper bound, so that the buffer is not moved (and left behind unzeroized) while it grows.
-    fn written_size(&self) -> usize {
+    #[must_use]
+    pub fn written_size(&self) -> usize {
         match self {
             Self::Null | Self::Bool(_) => 5,
             Self::Number(digits) => digits.len(),
@@ -134,7 +135,9 @@ impl From<serde_json::Value> for Node {
             serde_json::Value::Number(n) => Self::Number(n.to_string().into_boxed_str()),
             serde_json::Value::String(s) => Self::text(s),
             serde_json::Value::Array(items) => Self::List(items.into_iter().map(Self::from).collect()),
-            serde_json::Value::Object(members) => Self::Object(members.into_iter().map(|(name, value)| (name, Self::from(value))).collect()),
+            serde_json::Value::Object(members) => {
+                Self::Object(members.into_iter().map(|(name, value)| (name, Self::from(value))).collect())
+            }
         }
     }
 }
@@ -197,7 +200,9 @@ fn describe(error: &JiterErrorType) -> &'static str {
     match error {
         JiterErrorType::JsonError(JsonErrorType::RecursionLimitExceeded) => "the body is nested deeper than 64 levels",
         JiterErrorType::JsonError(JsonErrorType::InvalidUnicodeCodePoint) => "the body holds text that is not valid Unicode",
-        JiterErrorType::JsonError(JsonErrorType::InvalidNumber | JsonErrorType::NumberOutOfRange) => "the body holds a number that is not JSON",
+        JiterErrorType::JsonError(JsonErrorType::InvalidNumber | JsonErrorType::NumberOutOfRange) => {
+            "the body holds a number that is not JSON"
+        }
         JiterErrorType::JsonError(JsonErrorType::TrailingCharacters) => "the body goes on behind its end",
         _ => "the body is not valid JSON",
     }
@@ -296,8 +301,26 @@ mod tests {
     #[test]
     fn refuses_what_is_ambiguous() {
         for text in [
-            "", " ", "{", "[1,]", r#"{"a":1,"a":2}"#, r#"{"a":1,"\u0061":2}"#, "NaN", "Infinity", "-Infinity", "01", "1.", "+1", "'a'", "\u{feff}{}", "{} {}",
-            r#""\ud800""#, "\"\u{1}\"", "[1 2]", "tru", r#"{"a"}"#,
+            "",
+            " ",
+            "{",
+            "[1,]",
+            r#"{"a":1,"a":2}"#,
+            r#"{"a":1,"\u0061":2}"#,
+            "NaN",
+            "Infinity",
+            "-Infinity",
+            "01",
+            "1.",
+            "+1",
+            "'a'",
+            "\u{feff}{}",
+            "{} {}",
+            r#""\ud800""#,
+            "\"\u{1}\"",
+            "[1 2]",
+            "tru",
+            r#"{"a"}"#,
         ] {
             assert!(Node::parse(text.as_bytes()).is_err(), "{text:?} was taken");
         }

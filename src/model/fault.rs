@@ -170,7 +170,9 @@ impl fmt::Display for Fault {
             Self::TooLarge(what) | Self::Unavailable(what) => f.write_str(what),
             Self::TooMany { retry_after } => write!(f, "too many requests, try again in {} seconds", retry_after.as_secs()),
             Self::Sealed => f.write_str("goldfin is sealed, unseal it first"),
-            Self::OutcomeUnknown => f.write_str("outcome unknown: the connection to the database died under the commit, read before you repeat"),
+            Self::OutcomeUnknown => {
+                f.write_str("outcome unknown: the connection to the database died under the commit, read before you repeat")
+            }
             Self::Integrity(what) => write!(f, "integrity check failed: {what}"),
             Self::Internal(code) => write!(f, "internal error `{code}`, look for the request id in the server's log"),
         }

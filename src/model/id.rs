@@ -22,6 +22,12 @@ impl RequestId {
         Ok(Self(uuid::Builder::from_unix_timestamp_millis(millis, &tail).into_uuid()))
     }
 
+    /// For the one answer that is given when there is no randomness to make an id from.
+    #[must_use]
+    pub const fn nil() -> Self {
+        Self(uuid::Uuid::nil())
+    }
+
     #[must_use]
     pub fn as_uuid(&self) -> uuid::Uuid {
         self.0

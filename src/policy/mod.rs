@@ -8,11 +8,16 @@
 pub mod asked;
 pub mod authorized;
 pub mod compile;
+pub mod convert;
+#[cfg(test)]
+mod convert_tests;
 pub mod decision;
 #[cfg(test)]
 mod differential;
 mod entities;
 pub mod explain;
+mod families;
+pub mod hcl;
 pub mod rules;
 mod slice;
 pub mod source;

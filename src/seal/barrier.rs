@@ -15,22 +15,31 @@ pub struct Barrier {
     keyring: ArcSwap<Keyring>,
     /// Wraps the versions of the keyring.
     root: DataKey,
-    control: MacKey,
-    lookup: MacKey,
+    control: Arc<MacKey>,
+    lookup: Arc<MacKey>,
     subject: MacKey,
     replay: MacKey,
     ledger: Key,
 }
 
+fn derived(barrier: &Key, purpose: Purpose) -> Key {
+    barrier.derive(purpose, &[&ROOT_NAMESPACE.to_be_bytes()])
+}
+
+/// The key of the control rows' MACs, needed before there is a barrier: one of those rows describes the keyring.
+#[must_use]
+pub fn control_key(barrier: &Key) -> MacKey {
+    MacKey::new(derived(barrier, Purpose::ControlMac))
+}
+
 impl Barrier {
     pub(super) fn new(root: DataKey, barrier: &Key, keyring: Keyring) -> Self {
-        let namespace = ROOT_NAMESPACE.to_be_bytes();
-        let derived = |purpose| barrier.derive(purpose, &[&namespace]);
+        let derived = |purpose| derived(barrier, purpose);
         Self {
             keyring: ArcSwap::from_pointee(keyring),
             root,
-            control: MacKey::new(derived(Purpose::ControlMac)),
-            lookup: MacKey::new(derived(Purpose::TokenLookup)),
+            control: Arc::new(control_key(barrier)),
+            lookup: Arc::new(MacKey::new(derived(Purpose::TokenLookup))),
             subject: MacKey::new(derived(Purpose::SubjectHash)),
             replay: MacKey::new(derived(Purpose::ReplayHash)),
             ledger: derived(Purpose::LedgerMac),
@@ -39,13 +48,13 @@ impl Barrier {
 
     /// Authenticates control rows and auth tokens.
     #[must_use]
-    pub fn control(&self) -> &MacKey {
+    pub fn control(&self) -> &Arc<MacKey> {
         &self.control
     }
 
     /// Fingerprints auth tokens.
     #[must_use]
-    pub fn lookup(&self) -> &MacKey {
+    pub fn lookup(&self) -> &Arc<MacKey> {
         &self.lookup
     }
 

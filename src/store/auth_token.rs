@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::model::clock::Timestamp;
 use crate::model::id::{MountId, ROOT_NAMESPACE};
 
+use super::Store;
 use super::error::StoreError;
 use super::work::Work;
-use super::Store;
 
 /// The group that may do everything that the base policies do not forbid. Only `init` and `generate-root` put a token into it.
 pub const ROOT_GROUP: &str = "root";
@@ -132,7 +132,9 @@ pub async fn find_by_accessor(store: &Store, mac: &MacKey, accessor: &str) -> Re
 /// The accessors of all tokens, at most `limit`, in byte order.
 pub async fn accessors(store: &Store, limit: i64) -> Result<Vec<String>, StoreError> {
     let mut connection = store.connection().await?;
-    Ok(sqlx::query_scalar!("SELECT accessor FROM auth_token WHERE namespace = 0 ORDER BY accessor LIMIT $1", limit).fetch_all(&mut *connection).await?)
+    Ok(sqlx::query_scalar!("SELECT accessor FROM auth_token WHERE namespace = 0 ORDER BY accessor LIMIT $1", limit)
+        .fetch_all(&mut *connection)
+        .await?)
 }
 
 pub async fn insert(work: &mut Work, mac: &MacKey, fingerprint: &[u8; 32], row: &AuthTokenRow) -> Result<(), StoreError> {

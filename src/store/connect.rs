@@ -8,9 +8,9 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
+use super::Store;
 use super::error::StoreError;
 use super::ledger::WriterConnection;
-use super::Store;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -173,7 +173,9 @@ pub async fn check_schema(connection: &mut PgConnection) -> Result<(), Refusal> 
     .await
     .map_err(|error| unreachable_database(&error))?;
     if ledger.triggers != 5 {
-        return Err(Refusal("the ledger's triggers are missing or disabled; enable them (`ALTER TABLE ledger_entry ENABLE TRIGGER ALL`)".to_owned()));
+        return Err(Refusal(
+            "the ledger's triggers are missing or disabled; enable them (`ALTER TABLE ledger_entry ENABLE TRIGGER ALL`)".to_owned(),
+        ));
     }
     if ledger.writable {
         return Err(Refusal("the login may write the ledger's tables directly; revoke that (migrations/0006_grants.sql)".to_owned()));

@@ -8,10 +8,10 @@ use sqlx::PgConnection;
 
 use crate::model::id::{MountId, ROOT_NAMESPACE};
 
+use super::Store;
 use super::directory::Loaded;
 use super::error::StoreError;
 use super::work::Work;
-use super::Store;
 
 /// What a control row is. Names are part of the MAC and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -144,9 +144,13 @@ pub async fn lock(work: &mut Work, mac: &MacKey, key: &ControlKey) -> Result<Opt
 /// The names of a kind below a mount, in byte order.
 pub async fn names(store: &Store, kind: ControlKind, mount: MountId) -> Result<Vec<String>, StoreError> {
     let mut connection = store.connection().await?;
-    let names = sqlx::query_scalar!("SELECT name FROM control WHERE namespace = 0 AND kind = $1 AND mount = $2 ORDER BY name", kind.name(), mount.0)
-        .fetch_all(&mut *connection)
-        .await?;
+    let names = sqlx::query_scalar!(
+        "SELECT name FROM control WHERE namespace = 0 AND kind = $1 AND mount = $2 ORDER BY name",
+        kind.name(),
+        mount.0
+    )
+    .fetch_all(&mut *connection)
+    .await?;
     Ok(names)
 }
 
@@ -175,10 +179,14 @@ pub async fn put(work: &mut Work, mac: &MacKey, key: &ControlKey, before: i64, b
 /// Deletes a row in the work's transaction; says whether it was there.
 pub async fn delete(work: &mut Work, key: &ControlKey) -> Result<bool, StoreError> {
     let transaction = work.transaction().await?;
-    let gone =
-        sqlx::query!("DELETE FROM control WHERE namespace = 0 AND kind = $1 AND mount = $2 AND name = $3", key.kind.name(), key.mount.0, key.name)
-            .execute(&mut **transaction)
-            .await?;
+    let gone = sqlx::query!(
+        "DELETE FROM control WHERE namespace = 0 AND kind = $1 AND mount = $2 AND name = $3",
+        key.kind.name(),
+        key.mount.0,
+        key.name
+    )
+    .execute(&mut **transaction)
+    .await?;
     Ok(gone.rows_affected() > 0)
 }
 
@@ -209,10 +217,15 @@ async fn read(connection: &mut PgConnection, mac: &MacKey, key: &ControlKey, loc
         .await?
         .map(|row| (row.version, row.body, row.mac))
     } else {
-        sqlx::query!("SELECT version, body, mac FROM control WHERE namespace = 0 AND kind = $1 AND mount = $2 AND name = $3", kind, mount, name)
-            .fetch_optional(connection)
-            .await?
-            .map(|row| (row.version, row.body, row.mac))
+        sqlx::query!(
+            "SELECT version, body, mac FROM control WHERE namespace = 0 AND kind = $1 AND mount = $2 AND name = $3",
+            kind,
+            mount,
+            name
+        )
+        .fetch_optional(connection)
+        .await?
+        .map(|row| (row.version, row.body, row.mac))
     };
     let Some((version, body, tag)) = found else { return Ok(None) };
     if constant_time_eq(&key.mac(mac, version, &body), &tag) {

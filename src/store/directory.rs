@@ -119,7 +119,12 @@ impl Snapshot {
     }
 
     /// A document by name, read into its type once and then shared. None: there is no such row.
-    pub fn get<T: DeserializeOwned + Send + Sync + 'static>(&self, kind: ControlKind, mount: MountId, name: &str) -> Result<Option<Arc<T>>, Fault> {
+    pub fn get<T: DeserializeOwned + Send + Sync + 'static>(
+        &self,
+        kind: ControlKind,
+        mount: MountId,
+        name: &str,
+    ) -> Result<Option<Arc<T>>, Fault> {
         Ok(self.get_versioned(kind, mount, name)?.map(|(document, _)| document))
     }
 

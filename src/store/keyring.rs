@@ -1,13 +1,12 @@
 //! The seal's row and the versions of the keyring, as ciphertext.
 
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::model::clock::Timestamp;
 
+use super::Store;
 use super::error::StoreError;
 use super::work::Work;
-use super::Store;
 
 /// What `init` stored. Without the unseal key it opens nothing.
 #[derive(Debug, Clone)]
@@ -40,10 +39,9 @@ pub async fn read_seal(store: &Store) -> Result<Option<SealRow>, StoreError> {
     .await?)
 }
 
-/// Writes the seal's row and the first version of the keyring: all of `init` that the ledger cannot record yet, because its key is born
-/// here. Fails with [`StoreError::Conflict`] when somebody else initialised first.
-pub async fn initialise(store: &Store, seal: &SealRow, kek: &KekRow) -> Result<(), StoreError> {
-    let mut transaction = store.begin().await?;
+/// Writes the seal's row in the work's transaction. Fails with [`StoreError::Conflict`] when somebody else initialised first.
+pub async fn insert_seal(work: &mut Work, seal: &SealRow) -> Result<(), StoreError> {
+    let transaction = work.transaction().await?;
     let written = sqlx::query!(
         "INSERT INTO seal (generation, shares, threshold, wrapped_root, wrapped_barrier, cluster_id, cluster_name)
          VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
@@ -55,18 +53,16 @@ pub async fn initialise(store: &Store, seal: &SealRow, kek: &KekRow) -> Result<(
         seal.cluster_id,
         seal.cluster_name
     )
-    .execute(&mut *transaction)
+    .execute(&mut **transaction)
     .await?;
-    if written.rows_affected() != 1 {
-        return Err(StoreError::Conflict);
-    }
-    insert_kek(&mut transaction, kek).await?;
-    transaction.commit().await.map_err(|error| StoreError::from(error).under_commit())
+    if written.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
 }
 
 pub async fn load_keks(store: &Store) -> Result<Vec<KekRow>, StoreError> {
     let mut connection = store.connection().await?;
-    let rows = sqlx::query!("SELECT version, wrapped_key, created FROM kek WHERE namespace = 0 ORDER BY version").fetch_all(&mut *connection).await?;
+    let rows = sqlx::query!("SELECT version, wrapped_key, created FROM kek WHERE namespace = 0 ORDER BY version")
+        .fetch_all(&mut *connection)
+        .await?;
     Ok(rows
         .into_iter()
         .map(|row| KekRow { version: row.version, wrapped_key: row.wrapped_key, created: Timestamp::from_date(row.created) })
@@ -75,13 +71,15 @@ pub async fn load_keks(store: &Store) -> Result<Vec<KekRow>, StoreError> {
 
 /// Adds a version of the keyring in the work's transaction.
 pub async fn add_kek(work: &mut Work, kek: &KekRow) -> Result<(), StoreError> {
-    insert_kek(work.transaction().await?, kek).await
-}
-
-async fn insert_kek(connection: &mut PgConnection, kek: &KekRow) -> Result<(), StoreError> {
-    sqlx::query!("INSERT INTO kek (namespace, version, wrapped_key, created) VALUES (0, $1, $2, $3)", kek.version, kek.wrapped_key, kek.created.to_date())
-        .execute(connection)
-        .await?;
+    let transaction = work.transaction().await?;
+    sqlx::query!(
+        "INSERT INTO kek (namespace, version, wrapped_key, created) VALUES (0, $1, $2, $3)",
+        kek.version,
+        kek.wrapped_key,
+        kek.created.to_date()
+    )
+    .execute(&mut **transaction)
+    .await?;
     Ok(())
 }
 
@@ -90,13 +88,4 @@ pub async fn destroy_kek(work: &mut Work, version: i32) -> Result<(), StoreError
     let transaction = work.transaction().await?;
     sqlx::query!("UPDATE kek SET wrapped_key = NULL WHERE namespace = 0 AND version = $1", version).execute(&mut **transaction).await?;
     Ok(())
-}
-
-/// The tables that hold keys wrapped under the keyring, for re-wrapping.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WrappedTable {
-    KvSecret,
-    KvVersion,
-    TransformKey,
-    Subject,
 }

@@ -127,9 +127,12 @@ pub async fn delete_versions(work: &mut Work, path: &str, versions: &[i64]) -> R
 pub async fn delete(work: &mut Work, path: &str) -> Result<bool, StoreError> {
     let mount = work.mount_id().0;
     let transaction = work.transaction().await?;
-    sqlx::query!("DELETE FROM kv_version WHERE namespace = 0 AND mount = $1 AND path = $2", mount, path).execute(&mut **transaction).await?;
-    let gone =
-        sqlx::query!("DELETE FROM kv_secret WHERE namespace = 0 AND mount = $1 AND path = $2", mount, path).execute(&mut **transaction).await?;
+    sqlx::query!("DELETE FROM kv_version WHERE namespace = 0 AND mount = $1 AND path = $2", mount, path)
+        .execute(&mut **transaction)
+        .await?;
+    let gone = sqlx::query!("DELETE FROM kv_secret WHERE namespace = 0 AND mount = $1 AND path = $2", mount, path)
+        .execute(&mut **transaction)
+        .await?;
     Ok(gone.rows_affected() > 0)
 }
 

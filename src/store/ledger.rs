@@ -6,9 +6,9 @@ use uuid::Uuid;
 use crate::model::clock::Timestamp;
 use crate::model::id::StreamId;
 
+use super::Store;
 use super::error::StoreError;
 use super::transform::NewTokens;
-use super::Store;
 
 /// Where a stream ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +67,8 @@ impl WriterConnection {
             .fetch_one(&mut self.connection)
             .await?;
         // 7305 marks the locks of goldfin's streams among the advisory locks of the database.
-        let mine = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock(7305, $1) AS "mine!""#, head.stream).fetch_one(&mut self.connection).await?;
+        let mine =
+            sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock(7305, $1) AS "mine!""#, head.stream).fetch_one(&mut self.connection).await?;
         // The head is read again under the lock: between the two statements its former holder may have written.
         if mine { self.head(StreamId(head.stream)).await.map(Some) } else { Ok(None) }
     }
@@ -242,26 +243,26 @@ impl Reading {
 
     /// The streams that entries name, known heads or not: a stream whose head was removed is still found.
     pub async fn streams_of_entries(&mut self) -> Result<Vec<StreamId>, StoreError> {
-        let rows = sqlx::query_scalar!(r#"SELECT DISTINCT stream AS "stream!" FROM ledger_entry ORDER BY 1"#).fetch_all(&mut *self.0).await?;
+        let rows =
+            sqlx::query_scalar!(r#"SELECT DISTINCT stream AS "stream!" FROM ledger_entry ORDER BY 1"#).fetch_all(&mut *self.0).await?;
         Ok(rows.into_iter().map(StreamId).collect())
     }
 }
 
 async fn heads(connection: &mut PgConnection) -> Result<Vec<(String, Head)>, StoreError> {
-    let rows = sqlx::query!("SELECT s.node, h.stream, h.seq, h.mac FROM ledger_head h JOIN ledger_stream s USING (stream) ORDER BY h.stream")
-        .fetch_all(connection)
-        .await?;
+    let rows =
+        sqlx::query!("SELECT s.node, h.stream, h.seq, h.mac FROM ledger_head h JOIN ledger_stream s USING (stream) ORDER BY h.stream")
+            .fetch_all(connection)
+            .await?;
     Ok(rows.into_iter().map(|row| (row.node, Head { stream: StreamId(row.stream), seq: row.seq, mac: row.mac })).collect())
 }
 
 /// The time of the newest entry of all streams.
 pub async fn newest_time(store: &Store) -> Result<Option<Timestamp>, StoreError> {
     let mut connection = store.connection().await?;
-    let newest = sqlx::query_scalar!(
-        "SELECT max(e.time) FROM ledger_head h JOIN ledger_entry e ON e.stream = h.stream AND e.seq = h.seq"
-    )
-    .fetch_one(&mut *connection)
-    .await?;
+    let newest = sqlx::query_scalar!("SELECT max(e.time) FROM ledger_head h JOIN ledger_entry e ON e.stream = h.stream AND e.seq = h.seq")
+        .fetch_one(&mut *connection)
+        .await?;
     Ok(newest.map(Timestamp::from_date))
 }
 

@@ -2,9 +2,9 @@
 
 use crate::model::clock::Timestamp;
 
+use super::Store;
 use super::error::StoreError;
 use super::work::Work;
-use super::Store;
 
 /// How many numbers a node takes at a time; it hands them out to new tokens one by one.
 pub const BLOCK: i64 = 4096;

@@ -69,10 +69,7 @@ mod tests {
     #[test]
     fn symbols_are_in_ascii_order() {
         let alphabet: Vec<u8> = (0..62).map(symbol).collect();
-        assert_eq!(
-            alphabet,
-            b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-        );
+        assert_eq!(alphabet, b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
     }
 
     #[test]

@@ -41,10 +41,7 @@ mod tests {
         assert_eq!(of("synthetic 1"), of("synthetic 1"));
         assert_ne!(of("synthetic 1"), of("synthetic 2"));
         let other = BlindIndex::new(Key::generate().unwrap());
-        assert_ne!(
-            of("synthetic 1"),
-            other.of(&Plaintext::from_text("synthetic 1".into()))
-        );
+        assert_ne!(of("synthetic 1"), other.of(&Plaintext::from_text("synthetic 1".into())));
         assert_eq!(format!("{index:?}"), "BlindIndex(..)");
     }
 }

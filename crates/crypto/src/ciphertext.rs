@@ -29,11 +29,7 @@ impl<P: Place> Ciphertext<P> {
     }
 
     pub(crate) fn written(stored: Vec<u8>, key: KeyId) -> Self {
-        Self {
-            stored,
-            key,
-            place: PhantomData,
-        }
+        Self { stored, key, place: PhantomData }
     }
 
     /// The stored form.
@@ -89,11 +85,7 @@ impl<P: Place> WrappedKey<P> {
     }
 
     pub(crate) fn written(stored: Vec<u8>, key: KeyId) -> Self {
-        Self {
-            stored,
-            key,
-            place: PhantomData,
-        }
+        Self { stored, key, place: PhantomData }
     }
 
     /// The stored form.

@@ -52,13 +52,7 @@ impl DataKey {
     /// Gives a name to a key that was unwrapped, combined from shares, or derived.
     pub fn from_key(key: Key, id: KeyId) -> Self {
         let cipher = Box::new(Aes256Gcm::new(key.expose_bytes().into()));
-        Self {
-            key,
-            id,
-            cipher,
-            uses: AtomicU64::new(0),
-            messages: OnceLock::new(),
-        }
+        Self { key, id, cipher, uses: AtomicU64::new(0), messages: OnceLock::new() }
     }
 
     /// The name that headers carry.
@@ -68,34 +62,19 @@ impl DataKey {
 
     /// Encrypts for `place` under a fresh random nonce.
     /// [`CryptoError::TooLarge`], [`CryptoError::KeyExhausted`], [`CryptoError::Random`].
-    pub fn encrypt<P: Place>(
-        &self,
-        place: &P,
-        value: &Plaintext,
-    ) -> Result<Ciphertext<P>, CryptoError> {
+    pub fn encrypt<P: Place>(&self, place: &P, value: &Plaintext) -> Result<Ciphertext<P>, CryptoError> {
         if value.len() > MAX_PLAINTEXT_BYTES {
             return Err(CryptoError::TooLarge);
         }
         self.count_use()?;
-        let stored = envelope::encrypt(
-            &self.cipher,
-            self.id,
-            Algorithm::Data,
-            place,
-            value.expose(),
-        )?;
+        let stored = envelope::encrypt(&self.cipher, self.id, Algorithm::Data, place, value.expose())?;
         Ok(Ciphertext::written(stored, self.id))
     }
 
     /// Decrypts what stands at `place`. [`CryptoError::Integrity`] if it was changed, belongs elsewhere, is of
     /// another version, or is under another key.
-    pub fn decrypt<P: Place>(
-        &self,
-        place: &P,
-        stored: &Ciphertext<P>,
-    ) -> Result<Plaintext, CryptoError> {
-        self.open(place, Algorithm::Data, stored.as_bytes())
-            .map(Plaintext::from_zeroizing)
+    pub fn decrypt<P: Place>(&self, place: &P, stored: &Ciphertext<P>) -> Result<Plaintext, CryptoError> {
+        self.open(place, Algorithm::Data, stored.as_bytes()).map(Plaintext::from_zeroizing)
     }
 
     /// Wraps another data key, name included, for `place`.
@@ -108,11 +87,7 @@ impl DataKey {
     }
 
     /// Unwraps a data key, name included. Errors as [`DataKey::decrypt`].
-    pub fn unwrap_key<P: Place>(
-        &self,
-        place: &P,
-        wrapped: &WrappedKey<P>,
-    ) -> Result<DataKey, CryptoError> {
+    pub fn unwrap_key<P: Place>(&self, place: &P, wrapped: &WrappedKey<P>) -> Result<DataKey, CryptoError> {
         let named = self.open(place, Algorithm::NamedKey, wrapped.as_bytes())?;
         let (id, version, key) = split_named(&named).ok_or(CryptoError::Malformed)?;
         Ok(DataKey::from_key(key, KeyId { id, version }))
@@ -124,11 +99,7 @@ impl DataKey {
     }
 
     /// Unwraps a key that has no name. Errors as [`DataKey::decrypt`].
-    pub fn unwrap_bare<P: Place>(
-        &self,
-        place: &P,
-        wrapped: &WrappedKey<P>,
-    ) -> Result<Key, CryptoError> {
+    pub fn unwrap_bare<P: Place>(&self, place: &P, wrapped: &WrappedKey<P>) -> Result<Key, CryptoError> {
         let bytes = self.open(place, Algorithm::BareKey, wrapped.as_bytes())?;
         bare(&bytes).ok_or(CryptoError::Malformed)
     }
@@ -142,9 +113,7 @@ impl DataKey {
     /// HMAC-SHA256(derive([`Purpose::TokenMessage`]), secret ‖ 0x01), that is HKDF-Expand (RFC 5869, 2.3) with the
     /// secret as info. The keyed state is kept, so a key costs two blocks of SHA-256 and one AES schedule.
     pub fn message_key(&self, secret: &TokenSecret) -> DataKey {
-        let state = self
-            .messages
-            .get_or_init(|| Box::new(MacKey::new(self.key.derive(Purpose::TokenMessage, &[]))));
+        let state = self.messages.get_or_init(|| Box::new(MacKey::new(self.key.derive(Purpose::TokenMessage, &[]))));
         let bytes = Zeroizing::new(state.mac_raw(&[secret.expose(), &[1]]));
         DataKey::from_key(Key::from_exposed(bytes), self.id)
     }
@@ -156,11 +125,7 @@ impl DataKey {
 
     /// Adds uses made elsewhere: by other nodes, or before a restart.
     pub fn add_uses(&self, uses: u64) {
-        let _ = self
-            .uses
-            .try_update(Ordering::Relaxed, Ordering::Relaxed, |now| {
-                Some(now.saturating_add(uses))
-            });
+        let _ = self.uses.try_update(Ordering::Relaxed, Ordering::Relaxed, |now| Some(now.saturating_add(uses)));
     }
 
     /// Whether 0.9 x 2^32 uses are reached.
@@ -169,12 +134,7 @@ impl DataKey {
     }
 
     /// Unwraps here and wraps under `other`, at the same place and with the same content.
-    pub(crate) fn rewrap_under<P: Place>(
-        &self,
-        other: &DataKey,
-        place: &P,
-        wrapped: &WrappedKey<P>,
-    ) -> Result<WrappedKey<P>, CryptoError> {
+    pub(crate) fn rewrap_under<P: Place>(&self, other: &DataKey, place: &P, wrapped: &WrappedKey<P>) -> Result<WrappedKey<P>, CryptoError> {
         let algorithm = envelope::parse(wrapped.as_bytes())?.algorithm;
         let bytes = self.open(place, algorithm, wrapped.as_bytes())?;
         other.wrap_bytes(place, algorithm, &bytes)
@@ -182,30 +142,18 @@ impl DataKey {
 
     fn count_use(&self) -> Result<(), CryptoError> {
         self.uses
-            .try_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-                (used < MAX_USES).then(|| used + 1)
-            })
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, |used| (used < MAX_USES).then(|| used + 1))
             .map(|_| ())
             .map_err(|_| CryptoError::KeyExhausted)
     }
 
-    fn wrap_bytes<P: Place>(
-        &self,
-        place: &P,
-        algorithm: Algorithm,
-        bytes: &[u8],
-    ) -> Result<WrappedKey<P>, CryptoError> {
+    fn wrap_bytes<P: Place>(&self, place: &P, algorithm: Algorithm, bytes: &[u8]) -> Result<WrappedKey<P>, CryptoError> {
         self.count_use()?;
         let stored = envelope::encrypt(&self.cipher, self.id, algorithm, place, bytes)?;
         Ok(WrappedKey::written(stored, self.id))
     }
 
-    fn open<P: Place>(
-        &self,
-        place: &P,
-        algorithm: Algorithm,
-        stored: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+    fn open<P: Place>(&self, place: &P, algorithm: Algorithm, stored: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
         let parsed = envelope::parse(stored)?;
         if parsed.key != self.id || parsed.algorithm != algorithm {
             return Err(CryptoError::Integrity);
@@ -223,11 +171,7 @@ impl fmt::Debug for DataKey {
 fn split_named(bytes: &[u8]) -> Option<(u32, u32, Key)> {
     let (id, rest) = bytes.split_first_chunk()?;
     let (version, key) = rest.split_first_chunk()?;
-    Some((
-        u32::from_be_bytes(*id),
-        u32::from_be_bytes(*version),
-        bare(key)?,
-    ))
+    Some((u32::from_be_bytes(*id), u32::from_be_bytes(*version), bare(key)?))
 }
 
 fn bare(bytes: &[u8]) -> Option<Key> {

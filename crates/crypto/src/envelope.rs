@@ -64,29 +64,18 @@ pub(crate) fn encrypt<P: Place>(
     stored.extend_from_slice(&nonce);
     stored.extend_from_slice(plaintext);
     let (_, body) = stored.split_at_mut(HEADER_BYTES);
-    let tag = cipher
-        .encrypt_inout_detached(&Nonce::from(nonce), &data, body.into())
-        .map_err(|_| CryptoError::TooLarge)?;
+    let tag = cipher.encrypt_inout_detached(&Nonce::from(nonce), &data, body.into()).map_err(|_| CryptoError::TooLarge)?;
     stored.extend_from_slice(&tag);
     Ok(stored)
 }
 
 /// Decrypts what stands at `place` under the key that the header names. The caller has matched key and algorithm.
 /// [`CryptoError::Integrity`] if the tag does not verify.
-pub(crate) fn decrypt<P: Place>(
-    cipher: &Aes256Gcm,
-    place: &P,
-    parsed: &Parsed<'_>,
-) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+pub(crate) fn decrypt<P: Place>(cipher: &Aes256Gcm, place: &P, parsed: &Parsed<'_>) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
     let data = associated_data(place, parsed.key, parsed.algorithm as u8);
     let mut plaintext = Zeroizing::new(parsed.body.to_vec());
     cipher
-        .decrypt_inout_detached(
-            &Nonce::from(*parsed.nonce),
-            &data,
-            plaintext.as_mut_slice().into(),
-            &Tag::from(*parsed.tag),
-        )
+        .decrypt_inout_detached(&Nonce::from(*parsed.nonce), &data, plaintext.as_mut_slice().into(), &Tag::from(*parsed.tag))
         .map_err(|_| CryptoError::Integrity)?;
     Ok(plaintext)
 }
@@ -105,10 +94,7 @@ fn split(stored: &[u8]) -> Option<Parsed<'_>> {
     };
     (format == FORMAT).then_some(Parsed {
         algorithm,
-        key: KeyId {
-            id: u32::from_be_bytes(*id),
-            version: u32::from_be_bytes(*version),
-        },
+        key: KeyId { id: u32::from_be_bytes(*id), version: u32::from_be_bytes(*version) },
         nonce,
         body,
         tag,

@@ -32,12 +32,8 @@ pub enum CryptoError {
 impl fmt::Display for CryptoError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Integrity => {
-                "stored bytes do not belong to their place or were changed; treat it as tampering"
-            }
-            Self::UnknownKeyVersion => {
-                "no such key version in the keyring; reload the keyring, then treat it as tampering"
-            }
+            Self::Integrity => "stored bytes do not belong to their place or were changed; treat it as tampering",
+            Self::UnknownKeyVersion => "no such key version in the keyring; reload the keyring, then treat it as tampering",
             Self::KeyDestroyed => "the key was destroyed; what it protected cannot be read again",
             Self::KeyExhausted => "the key has reached its number of uses; rotate it",
             Self::PrimaryKey => "the primary key version must stay active; rotate the keyring first",

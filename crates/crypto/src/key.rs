@@ -48,21 +48,15 @@ impl Key {
     /// length (8 bytes, big endian). Different purposes or contexts give independent keys.
     pub fn derive(&self, purpose: Purpose, context: &[&[u8]]) -> Key {
         let label = purpose.label().as_bytes();
-        let mut info =
-            Vec::with_capacity(label.len() + context.iter().map(|p| 8 + p.len()).sum::<usize>());
+        let mut info = Vec::with_capacity(label.len() + context.iter().map(|p| 8 + p.len()).sum::<usize>());
         info.extend_from_slice(label);
         for part in context {
             info.extend_from_slice(&(part.len() as u64).to_be_bytes());
             info.extend_from_slice(part);
         }
         let mut derived = Self::zero();
-        #[expect(
-            clippy::expect_used,
-            reason = "expand fails only above 255 blocks (RFC 5869, 2.3); this asks for one"
-        )]
-        Hkdf::<Sha256>::new(None, self.expose_bytes())
-            .expand(&info, derived.0.as_mut_slice())
-            .expect("one block is within the limit");
+        #[expect(clippy::expect_used, reason = "expand fails only above 255 blocks (RFC 5869, 2.3); this asks for one")]
+        Hkdf::<Sha256>::new(None, self.expose_bytes()).expand(&info, derived.0.as_mut_slice()).expect("one block is within the limit");
         derived
     }
 
@@ -179,16 +173,8 @@ mod tests {
     #[test]
     fn derivation_is_hkdf_as_documented() {
         let key = fixed(7);
-        let pseudorandom = Key::from_exposed(Zeroizing::new(
-            MacKey::new(fixed(0)).mac_raw(&[key.expose_bytes()]),
-        ));
-        let expected = MacKey::new(pseudorandom).mac_raw(&[
-            b"goldfin/v1/ff1-key",
-            &[0, 0, 0, 0, 0, 0, 0, 2],
-            b"ab",
-            &[0; 8],
-            &[1],
-        ]);
+        let pseudorandom = Key::from_exposed(Zeroizing::new(MacKey::new(fixed(0)).mac_raw(&[key.expose_bytes()])));
+        let expected = MacKey::new(pseudorandom).mac_raw(&[b"goldfin/v1/ff1-key", &[0, 0, 0, 0, 0, 0, 0, 2], b"ab", &[0; 8], &[1]]);
         let derived = key.derive(Purpose::Ff1, &[b"ab", b""]);
         assert_eq!(derived.expose_bytes(), &expected);
     }

@@ -33,11 +33,7 @@ pub struct KekVersion {
 impl KekVersion {
     /// A version whose key is gone.
     pub fn destroyed(number: u32) -> Self {
-        Self {
-            number,
-            state: KeyState::Destroyed,
-            key: None,
-        }
+        Self { number, state: KeyState::Destroyed, key: None }
     }
 
     /// The version's number, from 1.
@@ -73,48 +69,28 @@ impl Keyring {
     /// A new keyring whose version 1 is primary. [`CryptoError::Random`].
     pub fn new(id: u32) -> Result<Self, CryptoError> {
         let primary = Arc::new(DataKey::generate(KeyId { id, version: 1 })?);
-        Ok(Self {
-            id,
-            versions: vec![active(&primary)],
-            primary,
-        })
+        Ok(Self { id, versions: vec![active(&primary)], primary })
     }
 
     /// Puts a keyring together from stored versions. [`CryptoError::UnknownKeyVersion`] if the primary is missing,
     /// [`CryptoError::PrimaryKey`] if it is not active, [`CryptoError::Malformed`] for version 0, a version twice,
     /// or a key of another ring.
-    pub fn from_versions(
-        id: u32,
-        primary: u32,
-        mut versions: Vec<KekVersion>,
-    ) -> Result<Self, CryptoError> {
+    pub fn from_versions(id: u32, primary: u32, mut versions: Vec<KekVersion>) -> Result<Self, CryptoError> {
         versions.sort_by_key(KekVersion::number);
-        let repeated = versions
-            .windows(2)
-            .any(|pair| matches!(pair, [a, b] if a.number == b.number));
+        let repeated = versions.windows(2).any(|pair| matches!(pair, [a, b] if a.number == b.number));
         let foreign = versions.iter().any(|version| {
-            let named = KeyId {
-                id,
-                version: version.number,
-            };
+            let named = KeyId { id, version: version.number };
             version.number == 0 || version.key.as_ref().is_some_and(|key| key.id() != named)
         });
         if repeated || foreign {
             return Err(CryptoError::Malformed);
         }
-        let chosen = versions
-            .iter()
-            .find(|version| version.number == primary)
-            .ok_or(CryptoError::UnknownKeyVersion)?;
+        let chosen = versions.iter().find(|version| version.number == primary).ok_or(CryptoError::UnknownKeyVersion)?;
         let primary = match (&chosen.state, &chosen.key) {
             (KeyState::Active, Some(key)) => Arc::clone(key),
             _ => return Err(CryptoError::PrimaryKey),
         };
-        Ok(Self {
-            id,
-            versions,
-            primary,
-        })
+        Ok(Self { id, versions, primary })
     }
 
     /// The keyring's number, as headers carry it.
@@ -155,30 +131,18 @@ impl Keyring {
 
     /// Unwraps a data key under the version that the header names.
     /// [`CryptoError::Integrity`], [`CryptoError::UnknownKeyVersion`], [`CryptoError::KeyDestroyed`].
-    pub fn unwrap_key<P: Place>(
-        &self,
-        place: &P,
-        wrapped: &WrappedKey<P>,
-    ) -> Result<DataKey, CryptoError> {
+    pub fn unwrap_key<P: Place>(&self, place: &P, wrapped: &WrappedKey<P>) -> Result<DataKey, CryptoError> {
         self.named_in(wrapped)?.unwrap_key(place, wrapped)
     }
 
     /// Unwraps a key without a name. Errors as [`Keyring::unwrap_key`].
-    pub fn unwrap_bare<P: Place>(
-        &self,
-        place: &P,
-        wrapped: &WrappedKey<P>,
-    ) -> Result<Key, CryptoError> {
+    pub fn unwrap_bare<P: Place>(&self, place: &P, wrapped: &WrappedKey<P>) -> Result<Key, CryptoError> {
         self.named_in(wrapped)?.unwrap_bare(place, wrapped)
     }
 
     /// Moves a wrapped key, of either kind, under the primary; `None` if it already is. For re-wrapping in batches:
     /// what the key protects is not touched. Errors as [`Keyring::unwrap_key`] and [`Keyring::wrap`].
-    pub fn rewrap<P: Place>(
-        &self,
-        place: &P,
-        wrapped: &WrappedKey<P>,
-    ) -> Result<Option<WrappedKey<P>>, CryptoError> {
+    pub fn rewrap<P: Place>(&self, place: &P, wrapped: &WrappedKey<P>) -> Result<Option<WrappedKey<P>>, CryptoError> {
         let old = self.named_in(wrapped)?;
         if old.id() == self.primary.id() {
             return Ok(None);
@@ -188,16 +152,8 @@ impl Keyring {
 
     /// Makes a new primary and deactivates the old one; answers the new number. [`CryptoError::Random`].
     pub fn rotate(&mut self) -> Result<u32, CryptoError> {
-        let version = self
-            .versions
-            .last()
-            .map_or(0, KekVersion::number)
-            .checked_add(1)
-            .ok_or(CryptoError::KeyExhausted)?;
-        let primary = Arc::new(DataKey::generate(KeyId {
-            id: self.id,
-            version,
-        })?);
+        let version = self.versions.last().map_or(0, KekVersion::number).checked_add(1).ok_or(CryptoError::KeyExhausted)?;
+        let primary = Arc::new(DataKey::generate(KeyId { id: self.id, version })?);
         let old = self.primary();
         for version in &mut self.versions {
             if version.number == old {
@@ -239,12 +195,7 @@ impl Keyring {
 
     /// Wraps one version for storage. `wrapping` is the root key, or the primary of the ring above.
     /// Errors as [`Keyring::key`] and [`Keyring::wrap`].
-    pub fn export_version<P: Place>(
-        &self,
-        version: u32,
-        wrapping: &DataKey,
-        place: &P,
-    ) -> Result<WrappedKey<P>, CryptoError> {
+    pub fn export_version<P: Place>(&self, version: u32, wrapping: &DataKey, place: &P) -> Result<WrappedKey<P>, CryptoError> {
         wrapping.wrap(place, self.key(version)?)
     }
 
@@ -267,11 +218,7 @@ impl Keyring {
             return Err(CryptoError::Integrity);
         }
         key.add_uses(uses);
-        Ok(KekVersion {
-            number: named.version,
-            state,
-            key: Some(Arc::new(key)),
-        })
+        Ok(KekVersion { number: named.version, state, key: Some(Arc::new(key)) })
     }
 
     /// A second handle on the same keys and counts, to change while others still read this one.
@@ -279,17 +226,9 @@ impl Keyring {
         let versions = self
             .versions
             .iter()
-            .map(|version| KekVersion {
-                number: version.number,
-                state: version.state,
-                key: version.key.clone(),
-            })
+            .map(|version| KekVersion { number: version.number, state: version.state, key: version.key.clone() })
             .collect();
-        Self {
-            id: self.id,
-            versions,
-            primary: Arc::clone(&self.primary),
-        }
+        Self { id: self.id, versions, primary: Arc::clone(&self.primary) }
     }
 
     fn named_in<P: Place>(&self, wrapped: &WrappedKey<P>) -> Result<&DataKey, CryptoError> {
@@ -300,11 +239,7 @@ impl Keyring {
     }
 
     fn shared_key(&self, version: u32) -> Result<&Arc<DataKey>, CryptoError> {
-        let found = self
-            .versions
-            .iter()
-            .find(|known| known.number == version)
-            .ok_or(CryptoError::UnknownKeyVersion)?;
+        let found = self.versions.iter().find(|known| known.number == version).ok_or(CryptoError::UnknownKeyVersion)?;
         found.key.as_ref().ok_or(CryptoError::KeyDestroyed)
     }
 
@@ -312,10 +247,7 @@ impl Keyring {
         if version == self.primary() {
             return Err(CryptoError::PrimaryKey);
         }
-        self.versions
-            .iter_mut()
-            .find(|known| known.number == version)
-            .ok_or(CryptoError::UnknownKeyVersion)
+        self.versions.iter_mut().find(|known| known.number == version).ok_or(CryptoError::UnknownKeyVersion)
     }
 }
 
@@ -326,9 +258,5 @@ impl fmt::Debug for Keyring {
 }
 
 fn active(key: &Arc<DataKey>) -> KekVersion {
-    KekVersion {
-        number: key.id().version,
-        state: KeyState::Active,
-        key: Some(Arc::clone(key)),
-    }
+    KekVersion { number: key.id().version, state: KeyState::Active, key: Some(Arc::clone(key)) }
 }

@@ -129,10 +129,7 @@ mod tests {
         ];
         let key = KeyId { id: 1, version: 1 };
         let count = rows.len();
-        let distinct: HashSet<_> = rows
-            .into_iter()
-            .map(|row| associated_data(&Parts(row), key, 1))
-            .collect();
+        let distinct: HashSet<_> = rows.into_iter().map(|row| associated_data(&Parts(row), key, 1)).collect();
         assert_eq!(distinct.len(), count);
     }
 }

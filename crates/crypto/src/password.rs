@@ -27,9 +27,7 @@ pub fn hash(passphrase: &Plaintext) -> Result<String, CryptoError> {
     }
     let mut salt = [0; 16];
     random::fill(&mut salt)?;
-    let hash: PasswordHash = hasher()?
-        .hash_password_with_salt(passphrase.expose(), &salt)
-        .map_err(|_| CryptoError::Malformed)?;
+    let hash: PasswordHash = hasher()?.hash_password_with_salt(passphrase.expose(), &salt).map_err(|_| CryptoError::Malformed)?;
     Ok(hash.to_string())
 }
 
@@ -50,14 +48,11 @@ pub fn verify(passphrase: &Plaintext, stored: &str) -> Result<bool, CryptoError>
     if !bounded {
         return Err(CryptoError::Malformed);
     }
-    Ok(hasher()?
-        .verify_password(passphrase.expose(), &parsed)
-        .is_ok())
+    Ok(hasher()?.verify_password(passphrase.expose(), &parsed).is_ok())
 }
 
 fn hasher() -> Result<Argon2<'static>, CryptoError> {
-    let params =
-        Params::new(MEMORY_KIB, PASSES, LANES, Some(32)).map_err(|_| CryptoError::Malformed)?;
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(32)).map_err(|_| CryptoError::Malformed)?;
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 

@@ -78,10 +78,7 @@ mod tests {
 
     #[test]
     fn text_must_be_utf8() {
-        assert_eq!(
-            Plaintext::new(vec![0xff]).expose_text(),
-            Err(CryptoError::NotText)
-        );
+        assert_eq!(Plaintext::new(vec![0xff]).expose_text(), Err(CryptoError::NotText));
         let text = Plaintext::from_text("größe".into());
         assert_eq!(text.expose_text(), Ok("größe"));
         assert_eq!(text.len(), 7);

@@ -34,9 +34,7 @@ pub(crate) fn fill_key(buffer: &mut [u8]) -> Result<(), CryptoError> {
     if tests::BROKEN.get() {
         return Err(CryptoError::Random);
     }
-    SysRng
-        .try_fill_bytes(buffer)
-        .map_err(|_| CryptoError::Random)
+    SysRng.try_fill_bytes(buffer).map_err(|_| CryptoError::Random)
 }
 
 struct Generator {
@@ -48,10 +46,7 @@ impl Generator {
     fn seeded(at_least: usize) -> Result<Self, CryptoError> {
         let mut seed = Zeroizing::new([0; 32]);
         fill_key(seed.as_mut_slice())?;
-        Ok(Self {
-            rng: StdRng::from_seed(*seed),
-            left: at_least.max(RESEED_BYTES),
-        })
+        Ok(Self { rng: StdRng::from_seed(*seed), left: at_least.max(RESEED_BYTES) })
     }
 }
 
@@ -110,9 +105,6 @@ pub(crate) mod tests {
         fill(&mut a).unwrap();
         fill(&mut b).unwrap();
         assert_ne!(a, b);
-        assert!(
-            a.chunks(64)
-                .all(|chunk| chunk.iter().any(|byte| *byte != 0))
-        );
+        assert!(a.chunks(64).all(|chunk| chunk.iter().any(|byte| *byte != 0)));
     }
 }

@@ -64,18 +64,13 @@ pub fn split(key: &Key, shares: u8, threshold: u8) -> Result<Vec<Share>, CryptoE
     }
     let mut coefficients = Zeroizing::new(vec![0; KEY_BYTES * (usize::from(threshold) - 1)]);
     random::fill_key(&mut coefficients)?;
-    Ok((1..=shares)
-        .map(|x| evaluate(key, &coefficients, x))
-        .collect())
+    Ok((1..=shares).map(|x| evaluate(key, &coefficients, x)).collect())
 }
 
 /// The key behind the shares: all of them are used, so give exactly as many as the threshold or more.
 /// [`CryptoError::Shares`] if none is given or a number comes twice.
 pub fn combine(shares: &[Share]) -> Result<Key, CryptoError> {
-    let repeated = shares
-        .iter()
-        .enumerate()
-        .any(|(at, share)| shares.iter().skip(at + 1).any(|other| other.x == share.x));
+    let repeated = shares.iter().enumerate().any(|(at, share)| shares.iter().skip(at + 1).any(|other| other.x == share.x));
     if shares.is_empty() || repeated {
         return Err(CryptoError::Shares);
     }
@@ -110,9 +105,7 @@ fn weight_at_zero(share: &Share, shares: &[Share]) -> u8 {
     shares
         .iter()
         .filter(|other| other.x != share.x)
-        .fold(1, |product, other| {
-            multiply(product, multiply(other.x, inverse(other.x ^ share.x)))
-        })
+        .fold(1, |product, other| multiply(product, multiply(other.x, inverse(other.x ^ share.x))))
 }
 
 /// Product in GF(256) modulo x^8 + x^4 + x^3 + x + 1, by shift and mask.
@@ -139,16 +132,8 @@ mod tests {
 
     /// The same field by another way: carry-less product, then division by 0x11b.
     fn by_long_division(a: u8, b: u8) -> u8 {
-        let product = (0..8)
-            .filter(|bit| b >> bit & 1 == 1)
-            .fold(0_u16, |sum, bit| sum ^ (u16::from(a) << bit));
-        (8..15).rev().fold(product, |rest, bit| {
-            if rest >> bit & 1 == 1 {
-                rest ^ (0x11b << (bit - 8))
-            } else {
-                rest
-            }
-        }) as u8
+        let product = (0..8).filter(|bit| b >> bit & 1 == 1).fold(0_u16, |sum, bit| sum ^ (u16::from(a) << bit));
+        (8..15).rev().fold(product, |rest, bit| if rest >> bit & 1 == 1 { rest ^ (0x11b << (bit - 8)) } else { rest }) as u8
     }
 
     #[test]

@@ -86,9 +86,7 @@ impl TokenFormat {
     /// A prefix is 1 to 24 characters of `a-z A-Z 0-9 _ -`, not `gft` or `gfs`; both keys belong to this
     /// transformation alone. [`CryptoError::Malformed`] for another prefix.
     pub fn new(prefix: &str, permutation: &Key, checksum: &Key) -> Result<Self, CryptoError> {
-        let sound = prefix
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+        let sound = prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
         if !sound || !(1..=MAX_PREFIX).contains(&prefix.len()) || RESERVED.contains(&prefix) {
             return Err(CryptoError::Malformed);
         }

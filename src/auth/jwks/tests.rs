@@ -196,7 +196,7 @@ fn redirects_large_answers_and_dead_ends_are_refused() {
         server.source(loopback()).keys(NOW).unwrap_err()
     };
     for status in ["301 Moved", "302 Found", "307 Temporary", "308 Permanent"] {
-        let code = status[..3].parse().unwrap();
+        let code = status.get(..3).unwrap().parse().unwrap();
         assert_eq!(outcome(status, &format!("Location: {}\r\n", target.url()), ""), JwksError::BadStatus(code));
     }
     assert_eq!(target.hits(), 0);

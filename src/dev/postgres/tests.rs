@@ -211,7 +211,7 @@ fn the_server_follows_its_killed_owner_without_another_start() {
     let old: u32 = fs::read_to_string(&started).unwrap().parse().unwrap();
     owner.kill().unwrap();
     owner.wait().unwrap();
-    assert!(patiently(Duration::from_secs(30), || fs::read_link(format!("/proc/{old}/cwd")).is_err()));
+    assert!(patiently(Duration::from_secs(60), || fs::read_link(format!("/proc/{old}/cwd")).is_err()));
 }
 
 fn start_victim(data: &Path) -> Child {

@@ -15,27 +15,15 @@ fn a_credential_comes_back_from_its_text() {
     assert!(token.expose_text().starts_with("gft_"));
     assert_eq!(token.expose_text().len(), 43);
     let parsed = AuthToken::parse(token.expose_text()).unwrap();
-    assert_eq!(
-        parsed.fingerprint(&lookup(1)),
-        token.fingerprint(&lookup(1))
-    );
-    assert_ne!(
-        parsed.fingerprint(&lookup(2)),
-        token.fingerprint(&lookup(1))
-    );
+    assert_eq!(parsed.fingerprint(&lookup(1)), token.fingerprint(&lookup(1)));
+    assert_ne!(parsed.fingerprint(&lookup(2)), token.fingerprint(&lookup(1)));
 
     let secret = SecretId::generate().unwrap();
     assert!(secret.expose_text().starts_with("gfs_"));
     let parsed = SecretId::parse(secret.expose_text()).unwrap();
-    assert_eq!(
-        parsed.fingerprint(&lookup(1)),
-        secret.fingerprint(&lookup(1))
-    );
+    assert_eq!(parsed.fingerprint(&lookup(1)), secret.fingerprint(&lookup(1)));
 
-    assert_eq!(
-        format!("{token:?} {secret:?}"),
-        "AuthToken(..) SecretId(..)"
-    );
+    assert_eq!(format!("{token:?} {secret:?}"), "AuthToken(..) SecretId(..)");
 }
 
 #[test]
@@ -47,11 +35,7 @@ fn every_other_character_at_every_position_is_refused() {
             let mut changed = text.as_bytes().to_vec();
             changed[at] = other;
             let changed = String::from_utf8(changed).unwrap();
-            assert_eq!(
-                AuthToken::parse(&changed).err(),
-                Some(NotACredential),
-                "{at} {other}"
-            );
+            assert_eq!(AuthToken::parse(&changed).err(), Some(NotACredential), "{at} {other}");
         }
     }
 }
@@ -71,11 +55,7 @@ fn one_kind_is_not_the_other() {
 fn accessors_are_distinct_base62() {
     let accessors: HashSet<String> = (0..10_000).map(|_| Accessor::generate().unwrap()).collect();
     assert_eq!(accessors.len(), 10_000);
-    assert!(
-        accessors
-            .iter()
-            .all(|a| a.len() == 24 && a.bytes().all(|b| b.is_ascii_alphanumeric()))
-    );
+    assert!(accessors.iter().all(|a| a.len() == 24 && a.bytes().all(|b| b.is_ascii_alphanumeric())));
 }
 
 #[test]
@@ -89,10 +69,7 @@ fn accessors_favour_no_character() {
     // 240,000 characters over 62: mean 3,871, standard deviation 61.7; seven of them either way.
     let seen: Vec<u32> = counts.into_iter().filter(|count| *count > 0).collect();
     assert_eq!(seen.len(), 62);
-    assert!(
-        seen.iter().all(|count| (3_439..=4_303).contains(count)),
-        "{seen:?}"
-    );
+    assert!(seen.iter().all(|count| (3_439..=4_303).contains(count)), "{seen:?}");
 }
 
 proptest! {

@@ -3,10 +3,7 @@
 use std::collections::HashSet;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use goldfin_crypto::{
-    Ciphertext, CryptoError, DataKey, Key, KeyId, Place, Plaintext, TokenSecret, WrappedKey,
-    Zeroizing,
-};
+use goldfin_crypto::{Ciphertext, CryptoError, DataKey, Key, KeyId, Place, Plaintext, TokenSecret, WrappedKey, Zeroizing};
 use proptest::prelude::*;
 
 use crate::places::{OtherColumn, OtherTable, Row, associated_data, text};
@@ -24,46 +21,29 @@ fn read<P: Place>(key: &DataKey, place: &P, stored: &[u8]) -> Result<Plaintext, 
 #[test]
 fn every_flipped_bit_and_every_truncation_is_an_error() {
     let key = DataKey::generate(ID).unwrap();
-    let stored = key
-        .encrypt(&Row::first(), &text("synthetic value"))
-        .unwrap()
-        .into_bytes();
+    let stored = key.encrypt(&Row::first(), &text("synthetic value")).unwrap().into_bytes();
     assert_eq!(stored.len(), 22 + 15 + 16);
     for bit in 0..stored.len() * 8 {
         let mut flipped = stored.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
         let error = read(&key, &Row::first(), &flipped).unwrap_err();
-        let expected = if bit < 16 {
-            [CryptoError::Malformed, CryptoError::Integrity]
-        } else {
-            [CryptoError::Integrity; 2]
-        };
+        let expected = if bit < 16 { [CryptoError::Malformed, CryptoError::Integrity] } else { [CryptoError::Integrity; 2] };
         assert!(expected.contains(&error), "bit {bit}: {error:?}");
     }
     for length in 0..stored.len() {
         let error = read(&key, &Row::first(), &stored[..length]).unwrap_err();
-        let expected = if length < 38 {
-            CryptoError::Malformed
-        } else {
-            CryptoError::Integrity
-        };
+        let expected = if length < 38 { CryptoError::Malformed } else { CryptoError::Integrity };
         assert_eq!(error, expected, "length {length}");
     }
     let longer = [stored.as_slice(), &[0]].concat();
-    assert_eq!(
-        read(&key, &Row::first(), &longer).unwrap_err(),
-        CryptoError::Integrity
-    );
+    assert_eq!(read(&key, &Row::first(), &longer).unwrap_err(), CryptoError::Integrity);
 }
 
 #[test]
 fn every_flipped_bit_of_a_wrapped_key_is_an_error() {
     let kek = DataKey::generate(ID).unwrap();
     let dek = DataKey::generate(KeyId { id: 9, version: 1 }).unwrap();
-    for stored in [
-        kek.wrap(&Row::first(), &dek).unwrap().into_bytes(),
-        kek.wrap_bare(&Row::first(), &fixed()).unwrap().into_bytes(),
-    ] {
+    for stored in [kek.wrap(&Row::first(), &dek).unwrap().into_bytes(), kek.wrap_bare(&Row::first(), &fixed()).unwrap().into_bytes()] {
         for bit in 0..stored.len() * 8 {
             let mut flipped = stored.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
@@ -83,36 +63,15 @@ fn every_flipped_bit_of_a_wrapped_key_is_an_error() {
 fn a_moved_ciphertext_is_an_integrity_error() {
     let key = DataKey::from_key(fixed(), ID);
     let here = Row::first();
-    let stored = key
-        .encrypt(&here, &text("synthetic value"))
-        .unwrap()
-        .into_bytes();
-    assert_eq!(
-        read(&key, &here, &stored).unwrap().expose(),
-        b"synthetic value"
-    );
+    let stored = key.encrypt(&here, &text("synthetic value")).unwrap().into_bytes();
+    assert_eq!(read(&key, &here, &stored).unwrap().expose(), b"synthetic value");
 
     let moved = [
-        Row {
-            namespace: 8,
-            ..here.clone()
-        },
-        Row {
-            path: "synthetic/path2".into(),
-            ..here.clone()
-        },
-        Row {
-            number: 43,
-            ..here.clone()
-        },
-        Row {
-            version: 2,
-            ..here.clone()
-        },
-        Row {
-            version: 4,
-            ..here.clone()
-        },
+        Row { namespace: 8, ..here.clone() },
+        Row { path: "synthetic/path2".into(), ..here.clone() },
+        Row { number: 43, ..here.clone() },
+        Row { version: 2, ..here.clone() },
+        Row { version: 4, ..here.clone() },
     ];
     for place in moved {
         let error = read(&key, &place, &stored).unwrap_err();
@@ -128,49 +87,28 @@ fn a_moved_ciphertext_is_an_integrity_error() {
 fn the_same_key_under_another_name_is_an_integrity_error() {
     let here = Row::first();
     let value = text("synthetic value");
-    let stored = DataKey::from_key(fixed(), ID)
-        .encrypt(&here, &value)
-        .unwrap()
-        .into_bytes();
+    let stored = DataKey::from_key(fixed(), ID).encrypt(&here, &value).unwrap().into_bytes();
     for other in [KeyId { id: 6, ..ID }, KeyId { version: 1, ..ID }] {
         let renamed = DataKey::from_key(fixed(), other);
-        assert_eq!(
-            read(&renamed, &here, &stored).unwrap_err(),
-            CryptoError::Integrity
-        );
+        assert_eq!(read(&renamed, &here, &stored).unwrap_err(), CryptoError::Integrity);
         let mut relabelled = stored.clone();
         relabelled[2..6].copy_from_slice(&other.id.to_be_bytes());
         relabelled[6..10].copy_from_slice(&other.version.to_be_bytes());
-        assert_eq!(
-            read(&renamed, &here, &relabelled).unwrap_err(),
-            CryptoError::Integrity
-        );
+        assert_eq!(read(&renamed, &here, &relabelled).unwrap_err(), CryptoError::Integrity);
     }
     let stranger = DataKey::generate(ID).unwrap();
-    assert_eq!(
-        read(&stranger, &here, &stored).unwrap_err(),
-        CryptoError::Integrity
-    );
+    assert_eq!(read(&stranger, &here, &stored).unwrap_err(), CryptoError::Integrity);
 }
 
 #[test]
 fn a_message_key_reads_its_own_message_only() {
     let key = DataKey::from_key(fixed(), ID);
-    let (secret, other) = (
-        TokenSecret::generate().unwrap(),
-        TokenSecret::generate().unwrap(),
-    );
+    let (secret, other) = (TokenSecret::generate().unwrap(), TokenSecret::generate().unwrap());
     let here = Row::first();
-    let stored = key
-        .message_key(&secret)
-        .encrypt(&here, &text("synthetic"))
-        .unwrap();
+    let stored = key.message_key(&secret).encrypt(&here, &text("synthetic")).unwrap();
     assert_eq!((stored.key_id(), stored.key_version()), (5, 2));
     let again = key.message_key(&TokenSecret::from_plaintext(&secret.to_plaintext()).unwrap());
-    assert_eq!(
-        again.decrypt(&here, &stored).unwrap().expose(),
-        b"synthetic"
-    );
+    assert_eq!(again.decrypt(&here, &stored).unwrap().expose(), b"synthetic");
     for wrong in [&key.message_key(&other), &key] {
         let error = wrong.decrypt(&here, &stored).unwrap_err();
         assert_eq!(error, CryptoError::Integrity);
@@ -192,10 +130,7 @@ fn nonces_are_unique_over_threads() {
                 .collect::<Vec<[u8; 12]>>()
         };
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(work)).collect();
-        threads
-            .into_iter()
-            .flat_map(|thread| thread.join().unwrap())
-            .collect()
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
     assert_eq!(nonces.len(), 100_000);
     assert_eq!(key.uses(), 100_000);
@@ -215,36 +150,21 @@ fn debug_shows_places_and_never_bytes() {
 #[test]
 fn error_texts_are_lower_case_without_full_stop() {
     use CryptoError::*;
-    for error in [
-        Integrity,
-        UnknownKeyVersion,
-        KeyDestroyed,
-        KeyExhausted,
-        PrimaryKey,
-        Malformed,
-        NotText,
-        Random,
-        TooLarge,
-        Threshold,
-        Shares,
-    ] {
+    for error in
+        [Integrity, UnknownKeyVersion, KeyDestroyed, KeyExhausted, PrimaryKey, Malformed, NotText, Random, TooLarge, Threshold, Shares]
+    {
         let text = error.to_string();
-        assert!(
-            text.starts_with(char::is_lowercase) && !text.ends_with('.'),
-            "{text}"
-        );
+        assert!(text.starts_with(char::is_lowercase) && !text.ends_with('.'), "{text}");
     }
 }
 
 fn any_row() -> impl Strategy<Value = Row> {
-    (any::<i32>(), ".{0,40}", any::<i64>(), any::<u64>()).prop_map(
-        |(namespace, path, number, version)| Row {
-            namespace,
-            path,
-            number,
-            version,
-        },
-    )
+    (any::<i32>(), ".{0,40}", any::<i64>(), any::<u64>()).prop_map(|(namespace, path, number, version)| Row {
+        namespace,
+        path,
+        number,
+        version,
+    })
 }
 
 proptest! {

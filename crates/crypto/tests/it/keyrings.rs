@@ -8,8 +8,7 @@ use crate::places::{Row, text};
 const DEK: KeyId = KeyId { id: 77, version: 4 };
 
 fn stored_by(ring: &Keyring) -> WrappedKey<Row> {
-    ring.wrap(&Row::first(), &DataKey::generate(DEK).unwrap())
-        .unwrap()
+    ring.wrap(&Row::first(), &DataKey::generate(DEK).unwrap()).unwrap()
 }
 
 fn outcome(ring: &Keyring, wrapped: &WrappedKey<Row>) -> Result<KeyId, CryptoError> {
@@ -26,10 +25,7 @@ fn a_wrapped_key_comes_back_with_its_name() {
     assert_eq!(wrapped.as_bytes().len(), 78);
     let back = ring.unwrap_key(&Row::first(), &wrapped).unwrap();
     assert_eq!(back.id(), DEK);
-    assert_eq!(
-        back.decrypt(&Row::first(), &value).unwrap().expose(),
-        b"synthetic"
-    );
+    assert_eq!(back.decrypt(&Row::first(), &value).unwrap().expose(), b"synthetic");
 
     let bare = Key::generate().unwrap();
     let wrapped = ring.wrap_bare(&Row::first(), &bare).unwrap();
@@ -48,11 +44,7 @@ fn rotation_wraps_anew_and_still_reads_the_old() {
     assert_eq!((old.key_version(), new.key_version()), (1, 2));
     assert_eq!(outcome(&ring, &old), Ok(DEK));
     assert_eq!(outcome(&ring, &new), Ok(DEK));
-    let states: Vec<_> = ring
-        .versions()
-        .iter()
-        .map(|v| (v.number(), v.state()))
-        .collect();
+    let states: Vec<_> = ring.versions().iter().map(|v| (v.number(), v.state())).collect();
     assert_eq!(states, [(1, KeyState::Deactivated), (2, KeyState::Active)]);
 }
 
@@ -65,10 +57,7 @@ fn rewrapping_moves_both_kinds_under_the_primary() {
     ring.rotate().unwrap();
     let moved = ring.rewrap(&Row::first(), &named).unwrap().unwrap();
     let moved_bare = ring.rewrap(&Row::first(), &bare).unwrap().unwrap();
-    let elsewhere = Row {
-        number: 1,
-        ..Row::first()
-    };
+    let elsewhere = Row { number: 1, ..Row::first() };
     let refused = ring.rewrap(&elsewhere, &named).map(|_| ());
     assert_eq!(refused, Err(CryptoError::Integrity));
 
@@ -111,16 +100,10 @@ fn every_state_meets_every_operation() {
 #[test]
 fn another_rings_key_is_not_tried() {
     let (one, other) = (Keyring::new(3).unwrap(), Keyring::new(4).unwrap());
-    assert_eq!(
-        outcome(&other, &stored_by(&one)),
-        Err(CryptoError::Integrity)
-    );
+    assert_eq!(outcome(&other, &stored_by(&one)), Err(CryptoError::Integrity));
     let mut newer = one.duplicate();
     newer.rotate().unwrap();
-    assert_eq!(
-        outcome(&one, &stored_by(&newer)),
-        Err(CryptoError::UnknownKeyVersion)
-    );
+    assert_eq!(outcome(&one, &stored_by(&newer)), Err(CryptoError::UnknownKeyVersion));
 }
 
 #[test]
@@ -144,9 +127,7 @@ fn uses_of_all_nodes_add_up_to_a_rotation() {
     stored_by(&ring);
     assert!(ring.must_rotate());
     ring.add_uses(1, MAX_USES).unwrap();
-    let refused = ring
-        .wrap(&Row::first(), &DataKey::generate(DEK).unwrap())
-        .map(|_| ());
+    let refused = ring.wrap(&Row::first(), &DataKey::generate(DEK).unwrap()).map(|_| ());
     assert_eq!(refused, Err(CryptoError::KeyExhausted));
     ring.rotate().unwrap();
     assert!(!ring.must_rotate());
@@ -166,33 +147,17 @@ fn a_ring_survives_storage() {
         })
         .collect();
     ring.destroy(2).unwrap();
-    let place = |number: u32| Row {
-        number: number.into(),
-        ..Row::first()
-    };
+    let place = |number: u32| Row { number: number.into(), ..Row::first() };
     let read = |number: u32, state| {
-        let stored = ring
-            .export_version(number, &root, &place(number))
-            .unwrap()
-            .into_bytes();
-        let named = KeyId {
-            id: 3,
-            version: number,
-        };
+        let stored = ring.export_version(number, &root, &place(number)).unwrap().into_bytes();
+        let named = KeyId { id: 3, version: number };
         let stored = WrappedKey::from_stored(stored).unwrap();
         Keyring::import_version(named, state, 11, &root, &place(number), &stored).unwrap()
     };
-    let versions = vec![
-        read(4, KeyState::Active),
-        read(1, KeyState::Deactivated),
-        KekVersion::destroyed(2),
-        read(3, KeyState::Deactivated),
-    ];
+    let versions =
+        vec![read(4, KeyState::Active), read(1, KeyState::Deactivated), KekVersion::destroyed(2), read(3, KeyState::Deactivated)];
     let back = Keyring::from_versions(3, 4, versions).unwrap();
-    assert_eq!(
-        (back.id(), back.primary(), back.versions()[0].uses()),
-        (3, 4, 11)
-    );
+    assert_eq!((back.id(), back.primary(), back.versions()[0].uses()), (3, 4, 11));
     assert_eq!(outcome(&back, &wrapped[0]), Ok(DEK));
     assert_eq!(outcome(&back, &wrapped[1]), Err(CryptoError::KeyDestroyed));
     assert_eq!(outcome(&back, &wrapped[2]), Ok(DEK));
@@ -204,41 +169,18 @@ fn a_stored_version_passes_for_no_other() {
     let root = DataKey::generate(KeyId { id: 0, version: 1 }).unwrap();
     let ring = Keyring::new(3).unwrap();
     let stored = ring.export_version(1, &root, &Row::first()).unwrap();
-    let import = |named, state, root: &DataKey, place: &Row| {
-        Keyring::import_version(named, state, 0, root, place, &stored).map(|_| ())
-    };
+    let import = |named, state, root: &DataKey, place: &Row| Keyring::import_version(named, state, 0, root, place, &stored).map(|_| ());
     let named = KeyId { id: 3, version: 1 };
     let here = Row::first();
-    let moved = Row {
-        number: 1,
-        ..Row::first()
-    };
+    let moved = Row { number: 1, ..Row::first() };
     let other_root = DataKey::generate(root.id()).unwrap();
     assert_eq!(import(named, KeyState::Active, &root, &here), Ok(()));
-    for wrong in [
-        KeyId { id: 4, ..named },
-        KeyId {
-            version: 2,
-            ..named
-        },
-    ] {
-        assert_eq!(
-            import(wrong, KeyState::Active, &root, &here),
-            Err(CryptoError::Integrity)
-        );
+    for wrong in [KeyId { id: 4, ..named }, KeyId { version: 2, ..named }] {
+        assert_eq!(import(wrong, KeyState::Active, &root, &here), Err(CryptoError::Integrity));
     }
-    assert_eq!(
-        import(named, KeyState::Active, &root, &moved),
-        Err(CryptoError::Integrity)
-    );
-    assert_eq!(
-        import(named, KeyState::Active, &other_root, &here),
-        Err(CryptoError::Integrity)
-    );
-    assert_eq!(
-        import(named, KeyState::Destroyed, &root, &here),
-        Err(CryptoError::KeyDestroyed)
-    );
+    assert_eq!(import(named, KeyState::Active, &root, &moved), Err(CryptoError::Integrity));
+    assert_eq!(import(named, KeyState::Active, &other_root, &here), Err(CryptoError::Integrity));
+    assert_eq!(import(named, KeyState::Destroyed, &root, &here), Err(CryptoError::KeyDestroyed));
 }
 
 #[test]
@@ -254,25 +196,10 @@ fn a_ring_needs_one_active_primary_and_distinct_versions() {
     let active = || version(KeyState::Active);
     assert_eq!(build(3, 1, vec![active()]), Ok(()));
     assert_eq!(build(3, 1, vec![]), Err(CryptoError::UnknownKeyVersion));
-    assert_eq!(
-        build(3, 2, vec![active()]),
-        Err(CryptoError::UnknownKeyVersion)
-    );
-    assert_eq!(
-        build(3, 1, vec![version(KeyState::Deactivated)]),
-        Err(CryptoError::PrimaryKey)
-    );
-    assert_eq!(
-        build(3, 1, vec![KekVersion::destroyed(1)]),
-        Err(CryptoError::PrimaryKey)
-    );
-    assert_eq!(
-        build(3, 1, vec![active(), active()]),
-        Err(CryptoError::Malformed)
-    );
+    assert_eq!(build(3, 2, vec![active()]), Err(CryptoError::UnknownKeyVersion));
+    assert_eq!(build(3, 1, vec![version(KeyState::Deactivated)]), Err(CryptoError::PrimaryKey));
+    assert_eq!(build(3, 1, vec![KekVersion::destroyed(1)]), Err(CryptoError::PrimaryKey));
+    assert_eq!(build(3, 1, vec![active(), active()]), Err(CryptoError::Malformed));
     assert_eq!(build(4, 1, vec![active()]), Err(CryptoError::Malformed));
-    assert_eq!(
-        build(3, 1, vec![active(), KekVersion::destroyed(0)]),
-        Err(CryptoError::Malformed)
-    );
+    assert_eq!(build(3, 1, vec![active(), KekVersion::destroyed(0)]), Err(CryptoError::Malformed));
 }

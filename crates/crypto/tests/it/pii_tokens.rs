@@ -26,11 +26,7 @@ fn every_other_character_at_every_position_is_refused() {
             let mut changed = token.clone().into_bytes();
             changed[at] = other;
             let changed = String::from_utf8(changed).unwrap();
-            assert_eq!(
-                tokens.parse(&changed).err(),
-                Some(NotAToken),
-                "{at} {other}"
-            );
+            assert_eq!(tokens.parse(&changed).err(), Some(NotAToken), "{at} {other}");
         }
     }
 }
@@ -40,7 +36,7 @@ fn other_lengths_and_alphabets_are_refused() {
     let tokens = format("pii", 1);
     let token = tokens.render(1, &secret(9));
     for length in 0..token.len() {
-        assert_eq!(tokens.parse(&token[..length]).err(), Some(NotAToken));
+        assert_eq!(tokens.parse(token.get(..length).unwrap()).err(), Some(NotAToken));
     }
     for text in [
         format!("{token}0"),
@@ -66,9 +62,7 @@ fn a_token_of_another_transformation_is_refused() {
 #[test]
 fn neighbouring_rows_share_nothing_to_see() {
     let tokens = format("pii", 1);
-    let heads: HashSet<String> = (0..1000)
-        .map(|id| tokens.render(id, &secret(9))[..15].to_owned())
-        .collect();
+    let heads: HashSet<String> = (0..1000).map(|id| tokens.render(id, &secret(9)).get(..15).unwrap().to_owned()).collect();
     assert_eq!(heads.len(), 1000);
 }
 
@@ -80,16 +74,7 @@ fn prefixes_are_short_plain_and_not_those_of_credentials() {
         let token = tokens.render(5, &secret(1));
         assert_eq!(tokens.parse(&token).unwrap().0, 5);
     }
-    for bad in [
-        "",
-        "gft",
-        "gfs",
-        "a b",
-        "a/b",
-        "ä",
-        "a\n",
-        "abcdefghijklmnopqrstuvwxy",
-    ] {
+    for bad in ["", "gft", "gfs", "a b", "a/b", "ä", "a\n", "abcdefghijklmnopqrstuvwxy"] {
         let error = TokenFormat::new(bad, &key, &key).err();
         assert_eq!(error, Some(CryptoError::Malformed), "{bad}");
     }

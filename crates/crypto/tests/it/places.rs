@@ -13,12 +13,7 @@ pub struct Row {
 
 impl Row {
     pub fn first() -> Self {
-        Self {
-            namespace: 7,
-            path: "synthetic/path".into(),
-            number: 42,
-            version: 3,
-        }
+        Self { namespace: 7, path: "synthetic/path".into(), number: 42, version: 3 }
     }
 
     fn identity(&self, row: &mut RowId) {
@@ -84,13 +79,7 @@ pub fn associated_data(row: &Row, key_id: u32, key_version: u32, algorithm: u8) 
     fn framed(bytes: &[u8]) -> Vec<u8> {
         [&(bytes.len() as u64).to_be_bytes(), bytes].concat()
     }
-    let identity = [
-        b"t".to_vec(),
-        framed(row.path.as_bytes()),
-        b"n".to_vec(),
-        framed(&row.number.to_be_bytes()),
-    ]
-    .concat();
+    let identity = [b"t".to_vec(), framed(row.path.as_bytes()), b"n".to_vec(), framed(&row.number.to_be_bytes())].concat();
     [
         framed(&[1]),
         framed(&row.namespace.to_be_bytes()),

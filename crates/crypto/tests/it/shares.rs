@@ -36,10 +36,7 @@ fn all_255_of_255() {
     let key = Key::generate().unwrap();
     let shares = split(&key, 255, 255).unwrap();
     assert_eq!(combine(&shares).unwrap().expose_bytes(), key.expose_bytes());
-    assert_ne!(
-        combine(&shares[1..]).unwrap().expose_bytes(),
-        key.expose_bytes()
-    );
+    assert_ne!(combine(&shares[1..]).unwrap().expose_bytes(), key.expose_bytes());
 }
 
 #[test]
@@ -52,13 +49,7 @@ fn repeated_or_no_shares_are_refused() {
 
 #[test]
 fn stored_shares_have_33_bytes_and_a_number() {
-    for bytes in [
-        vec![],
-        vec![1],
-        vec![1; 32],
-        vec![1; 34],
-        [vec![1; 32], vec![0]].concat(),
-    ] {
+    for bytes in [vec![], vec![1], vec![1; 32], vec![1; 34], [vec![1; 32], vec![0]].concat()] {
         let error = Share::from_bytes(&bytes).map(|_| ());
         assert_eq!(error, Err(CryptoError::Malformed));
     }
@@ -83,10 +74,7 @@ fn the_top_coefficient_is_zero_as_often_as_any_byte() {
     let zeros: usize = (0..4_000)
         .map(|_| {
             let shares = split(&key, 2, 2).unwrap();
-            shares[0].to_bytes()[..32]
-                .iter()
-                .filter(|byte| **byte == 0)
-                .count()
+            shares[0].to_bytes()[..32].iter().filter(|byte| **byte == 0).count()
         })
         .sum();
     // 128,000 bytes: mean 500, standard deviation 22.3; seven of them either way.

@@ -5,8 +5,8 @@
 use std::path::PathBuf;
 
 use goldfin_crypto::{
-    AuthToken, Ciphertext, DataKey, Key, KeyId, MacKey, Purpose, SecretId, Share, TokenFormat,
-    TokenSecret, WrappedKey, Zeroizing, digest::hex, shamir,
+    AuthToken, Ciphertext, DataKey, Key, KeyId, MacKey, Purpose, SecretId, Share, TokenFormat, TokenSecret, WrappedKey, Zeroizing,
+    digest::hex, shamir,
 };
 use serde_json::{Value, json};
 
@@ -18,10 +18,7 @@ fn envelopes_are_frozen() {
         let (row, key) = (row(&case), data_key(&case));
         let expected = bytes(&case["plaintext"]);
         let id = key.id();
-        assert_eq!(
-            bytes(&case["associated_data"]),
-            associated_data(&row, id.id, id.version, 1)
-        );
+        assert_eq!(bytes(&case["associated_data"]), associated_data(&row, id.id, id.version, 1));
         let stored = Ciphertext::from_stored(bytes(&case["stored"])).unwrap();
         assert_eq!(hex(&stored.digest()), case["digest"]);
         let read = match case.get("token_secret") {
@@ -39,20 +36,14 @@ fn wrapped_keys_are_frozen() {
         let stored = WrappedKey::from_stored(bytes(&case["stored"])).unwrap();
         let id = kek.id();
         let algorithm = stored.as_bytes()[1];
-        assert_eq!(
-            bytes(&case["associated_data"]),
-            associated_data(&row, id.id, id.version, algorithm)
-        );
+        assert_eq!(bytes(&case["associated_data"]), associated_data(&row, id.id, id.version, algorithm));
         let inner = match case.get("wrapped_key_id") {
             None => kek.unwrap_bare(&row, &stored).unwrap(),
             Some(named) => {
                 let inner = kek.unwrap_key(&row, &stored).unwrap();
                 assert_eq!(
                     (u64::from(inner.id().id), u64::from(inner.id().version)),
-                    (
-                        named.as_u64().unwrap(),
-                        case["wrapped_key_version"].as_u64().unwrap(),
-                    )
+                    (named.as_u64().unwrap(), case["wrapped_key_version"].as_u64().unwrap(),)
                 );
                 inner.derive(Purpose::RootCheck, &[])
             }
@@ -96,12 +87,7 @@ fn auth_tokens_are_frozen() {
 fn macs_are_frozen() {
     for case in cases("mac.json") {
         let key = MacKey::new(key_of(&case["key"]));
-        let parts: Vec<Vec<u8>> = case["parts"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(bytes)
-            .collect();
+        let parts: Vec<Vec<u8>> = case["parts"].as_array().unwrap().iter().map(bytes).collect();
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
         assert_eq!(hex(&key.mac(&parts)), case["mac"]);
         assert_eq!(hex(&key.mac_raw(&parts)), case["mac_raw"]);
@@ -114,15 +100,8 @@ fn labels_are_frozen() {
     let cases = cases("hkdf_labels.json");
     assert_eq!(cases.len(), Purpose::ALL.len() * 2);
     for case in &cases {
-        let purpose = Purpose::ALL
-            .into_iter()
-            .find(|known| known.label() == case["label"]);
-        let context: Vec<Vec<u8>> = case["context"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(bytes)
-            .collect();
+        let purpose = Purpose::ALL.into_iter().find(|known| known.label() == case["label"]);
+        let context: Vec<Vec<u8>> = case["context"].as_array().unwrap().iter().map(bytes).collect();
         let context: Vec<&[u8]> = context.iter().map(Vec::as_slice).collect();
         let derived = key_of(&case["key"]).derive(purpose.unwrap(), &context);
         assert_eq!(hex(derived.expose_bytes()), case["derived"]);
@@ -132,18 +111,10 @@ fn labels_are_frozen() {
 #[test]
 fn shares_are_frozen() {
     for case in cases("shamir.json") {
-        let shares: Vec<Vec<u8>> = case["shares"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(bytes)
-            .collect();
+        let shares: Vec<Vec<u8>> = case["shares"].as_array().unwrap().iter().map(bytes).collect();
         let threshold = usize::try_from(case["threshold"].as_u64().unwrap()).unwrap();
         for chosen in shares.windows(threshold) {
-            let chosen: Vec<Share> = chosen
-                .iter()
-                .map(|share| Share::from_bytes(share).unwrap())
-                .collect();
+            let chosen: Vec<Share> = chosen.iter().map(|share| Share::from_bytes(share).unwrap()).collect();
             let key = shamir::combine(&chosen).unwrap();
             assert_eq!(hex(key.expose_bytes()), case["key"]);
         }
@@ -151,10 +122,7 @@ fn shares_are_frozen() {
 }
 
 fn row(case: &Value) -> Row {
-    assert_eq!(
-        (&case["table"], &case["column"]),
-        (&json!("vector_row"), &json!("value"))
-    );
+    assert_eq!((&case["table"], &case["column"]), (&json!("vector_row"), &json!("value")));
     Row {
         namespace: i32::try_from(case["namespace"].as_i64().unwrap()).unwrap(),
         path: case["row"][0]["text"].as_str().unwrap().into(),
@@ -165,23 +133,12 @@ fn row(case: &Value) -> Row {
 
 fn data_key(case: &Value) -> DataKey {
     let number = |name: &str| u32::try_from(case[name].as_u64().unwrap()).unwrap();
-    DataKey::from_key(
-        key_of(&case["key"]),
-        KeyId {
-            id: number("key_id"),
-            version: number("key_version"),
-        },
-    )
+    DataKey::from_key(key_of(&case["key"]), KeyId { id: number("key_id"), version: number("key_version") })
 }
 
 pub fn token_format(case: &Value) -> TokenFormat {
     let prefix = case["prefix"].as_str().unwrap();
-    TokenFormat::new(
-        prefix,
-        &key_of(&case["permutation_key"]),
-        &key_of(&case["checksum_key"]),
-    )
-    .unwrap()
+    TokenFormat::new(prefix, &key_of(&case["permutation_key"]), &key_of(&case["checksum_key"])).unwrap()
 }
 
 fn key_of(value: &Value) -> Key {
@@ -195,10 +152,7 @@ pub fn secret_of(value: &Value) -> TokenSecret {
 pub fn bytes(value: &Value) -> Vec<u8> {
     let digits = value.as_str().unwrap().as_bytes();
     assert!(digits.len().is_multiple_of(2));
-    digits
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect()
+    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
 
 pub fn file(name: &str) -> Value {
@@ -210,7 +164,5 @@ fn cases(name: &str) -> Vec<Value> {
 }
 
 pub fn path(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/vectors/crypto")
-        .join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors/crypto").join(name)
 }

@@ -1,49 +1,24 @@
 //! Writes the files of `tests/vectors/crypto` that do not exist yet; never changes one:
-//! `cargo test -p goldfin-crypto --test it -- --ignored write_missing_vectors`.
+//! `GOLDFIN_WRITE_VECTORS=yes cargo test -p goldfin-crypto --test it write_missing_vectors`.
 
-use goldfin_crypto::{
-    AuthToken, DataKey, Key, KeyId, MacKey, Plaintext, Purpose, SecretId, TokenSecret, Zeroizing,
-    digest::hex, shamir,
-};
+use goldfin_crypto::{AuthToken, DataKey, Key, KeyId, MacKey, Plaintext, Purpose, SecretId, TokenSecret, Zeroizing, digest::hex, shamir};
 use serde_json::{Value, json};
 
 use crate::places::{Row, associated_data};
 use crate::vectors::{path, secret_of, token_format};
 
 #[test]
-#[ignore = "writes files; only for a new format"]
 fn write_missing_vectors() {
-    write(
-        "envelope.json",
-        "AES-256-GCM envelopes of data; with `token_secret` under the message key",
-        envelopes(),
-    );
-    write(
-        "wrapped_key.json",
-        "wrapped keys; `wrapped_key_id` where the key has a name",
-        wrapped_keys(),
-    );
+    if std::env::var_os("GOLDFIN_WRITE_VECTORS").is_none() {
+        return;
+    }
+    write("envelope.json", "AES-256-GCM envelopes of data; with `token_secret` under the message key", envelopes());
+    write("wrapped_key.json", "wrapped keys; `wrapped_key_id` where the key has a name", wrapped_keys());
     write("pii_token.json", "opaque PII tokens", pii_tokens());
-    write(
-        "auth_token.json",
-        "auth tokens and secret ids, synthetic, never issued",
-        auth_tokens(),
-    );
-    write(
-        "mac.json",
-        "HMAC-SHA256 over parts, length-prefixed and raw",
-        macs(),
-    );
-    write(
-        "hkdf_labels.json",
-        "derived keys per purpose and context",
-        labels(),
-    );
-    write(
-        "shamir.json",
-        "shares of keys: 32 bytes y, 1 byte x",
-        shares(),
-    );
+    write("auth_token.json", "auth tokens and secret ids, synthetic, never issued", auth_tokens());
+    write("mac.json", "HMAC-SHA256 over parts, length-prefixed and raw", macs());
+    write("hkdf_labels.json", "derived keys per purpose and context", labels());
+    write("shamir.json", "shares of keys: 32 bytes y, 1 byte x", shares());
 }
 
 fn envelopes() -> Vec<Value> {
@@ -52,10 +27,7 @@ fn envelopes() -> Vec<Value> {
     let mut cases = Vec::new();
     for (at, value) in (0_u8..).zip(values) {
         let row = sample_row(at);
-        let id = KeyId {
-            id: 0x0102_0304,
-            version: 1 + u32::from(at),
-        };
+        let id = KeyId { id: 0x0102_0304, version: 1 + u32::from(at) };
         let bytes = sequence(0x10 + at);
         let key = DataKey::from_key(Key::from_exposed(Zeroizing::new(bytes)), id);
         let plaintext = Plaintext::new(value.to_vec());
@@ -82,10 +54,7 @@ fn wrapped_keys() -> Vec<Value> {
     let inner: [u8; 32] = sequence(0x30);
     let row = sample_row(1);
     let mut named = located(&row, &sequence::<32>(0x20), id, 2);
-    let name = KeyId {
-        id: 0x0a0b_0c0d,
-        version: 5,
-    };
+    let name = KeyId { id: 0x0a0b_0c0d, version: 5 };
     let dek = DataKey::from_key(Key::from_exposed(Zeroizing::new(inner)), name);
     named["wrapped_key_id"] = name.id.into();
     named["wrapped_key_version"] = name.version.into();
@@ -99,27 +68,22 @@ fn wrapped_keys() -> Vec<Value> {
 }
 
 fn pii_tokens() -> Vec<Value> {
-    [
-        ("pii", 1),
-        ("pii", i64::MAX),
-        ("ssn", 0),
-        ("a-long_prefix", -1),
-    ]
-    .into_iter()
-    .zip(0_u8..)
-    .map(|((prefix, id), at)| {
-        let mut case = json!({
-            "prefix": prefix,
-            "permutation_key": hex(&sequence::<32>(0x40 + at)),
-            "checksum_key": hex(&sequence::<32>(0x50 + at)),
-            "id": id.to_string(),
-            "token_secret": hex(&sequence::<16>(0x60 + at)),
-        });
-        let secret = secret_of(&case["token_secret"]);
-        case["token"] = token_format(&case).render(id, &secret).into();
-        case
-    })
-    .collect()
+    [("pii", 1), ("pii", i64::MAX), ("ssn", 0), ("a-long_prefix", -1)]
+        .into_iter()
+        .zip(0_u8..)
+        .map(|((prefix, id), at)| {
+            let mut case = json!({
+                "prefix": prefix,
+                "permutation_key": hex(&sequence::<32>(0x40 + at)),
+                "checksum_key": hex(&sequence::<32>(0x50 + at)),
+                "id": id.to_string(),
+                "token_secret": hex(&sequence::<16>(0x60 + at)),
+            });
+            let secret = secret_of(&case["token_secret"]);
+            case["token"] = token_format(&case).render(id, &secret).into();
+            case
+        })
+        .collect()
 }
 
 fn auth_tokens() -> Vec<Value> {
@@ -128,14 +92,8 @@ fn auth_tokens() -> Vec<Value> {
     let (token, secret) = (spelled("gft_"), spelled("gfs_"));
     let case = |text: &str, fingerprint: [u8; 32]| json!({ "text": text, "lookup_key": hex(&key), "fingerprint": hex(&fingerprint) });
     vec![
-        case(
-            &token,
-            AuthToken::parse(&token).unwrap().fingerprint(&lookup),
-        ),
-        case(
-            &secret,
-            SecretId::parse(&secret).unwrap().fingerprint(&lookup),
-        ),
+        case(&token, AuthToken::parse(&token).unwrap().fingerprint(&lookup)),
+        case(&secret, SecretId::parse(&secret).unwrap().fingerprint(&lookup)),
     ]
 }
 
@@ -149,13 +107,7 @@ fn spelled(prefix: &str) -> String {
 }
 
 fn macs() -> Vec<Value> {
-    let lists: [&[&[u8]]; 5] = [
-        &[],
-        &[b""],
-        &[b"abc"],
-        &[b"ab", b"c"],
-        &[b"", &[0; 100], b"synthetic"],
-    ];
+    let lists: [&[&[u8]]; 5] = [&[], &[b""], &[b"abc"], &[b"ab", b"c"], &[b"", &[0; 100], b"synthetic"]];
     let key = sequence(0x22);
     let mac = MacKey::new(Key::from_exposed(Zeroizing::new(key)));
     lists
@@ -234,8 +186,7 @@ fn sequence<const N: usize>(from: u8) -> [u8; N] {
 
 fn write(name: &str, about: &str, cases: Vec<Value>) {
     if !path(name).exists() {
-        let text =
-            serde_json::to_string_pretty(&json!({ "about": about, "cases": cases })).unwrap();
+        let text = serde_json::to_string_pretty(&json!({ "about": about, "cases": cases })).unwrap();
         std::fs::write(path(name), text + "\n").unwrap();
     }
 }

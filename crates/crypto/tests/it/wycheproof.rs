@@ -18,22 +18,10 @@ fn aes_256_gcm() {
         let nonce: [u8; 12] = bytes(&case["nonce"]).try_into().unwrap();
         let (aad, plaintext) = (bytes(&case["aad"]), bytes(&case["plaintext"]));
         let stored = bytes(&case["ciphertext_and_tag"]);
-        let read = cipher.decrypt(
-            &nonce.into(),
-            Payload {
-                msg: &stored,
-                aad: &aad,
-            },
-        );
+        let read = cipher.decrypt(&nonce.into(), Payload { msg: &stored, aad: &aad });
         if case["valid"] == true {
             assert_eq!(read.unwrap(), plaintext, "{case}");
-            let written = cipher.encrypt(
-                &nonce.into(),
-                Payload {
-                    msg: &plaintext,
-                    aad: &aad,
-                },
-            );
+            let written = cipher.encrypt(&nonce.into(), Payload { msg: &plaintext, aad: &aad });
             assert_eq!(written.unwrap(), stored, "{case}");
         } else {
             assert!(read.is_err(), "{case}");
@@ -61,9 +49,7 @@ fn hkdf_sha256() {
     for case in &cases {
         let expected = bytes(&case["okm"]);
         let mut derived = vec![0; expected.len()];
-        Hkdf::<Sha256>::new(Some(&bytes(&case["salt"])), &bytes(&case["ikm"]))
-            .expand(&bytes(&case["info"]), &mut derived)
-            .unwrap();
+        Hkdf::<Sha256>::new(Some(&bytes(&case["salt"])), &bytes(&case["ikm"])).expand(&bytes(&case["info"]), &mut derived).unwrap();
         assert_eq!(derived, expected, "{case}");
     }
 }

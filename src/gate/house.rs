@@ -1,0 +1,190 @@
+//! Everything that exists only while unsealed. Dropping it zeroizes the keys and ends the ledger's writer.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::audit::recorder::{OpenError, Recorder, WriterThread};
+use crate::auth::authenticator::Authenticator;
+use crate::engine::auth_token::AuthTokens;
+use crate::engine::kv::Kv;
+use crate::engine::login::Login;
+use crate::engine::sys::System;
+use crate::engine::transform::Transform;
+use crate::engine::Tools;
+use crate::model::change::Change;
+use crate::model::clock::Clock;
+use crate::model::fault::Fault;
+use crate::model::id::StreamId;
+use crate::policy::compile::Compiled;
+use crate::policy::rules::Rules;
+use crate::policy::source::PolicySource;
+use crate::seal::barrier::Barrier;
+use crate::seal::shares::{self, KEYRING_ROW, KeyringState};
+use crate::store::connect::Access;
+use crate::store::control::{ControlKind, SERVER};
+use crate::store::directory::Directory;
+use crate::store::{Store, keyring, ledger};
+
+/// How often the other streams are asked for changes. Half of the second that promise 5 grants.
+const FEED: Duration = Duration::from_millis(400);
+
+pub struct House {
+    pub(super) store: Store,
+    pub(super) recorder: Recorder,
+    pub(super) authenticator: Authenticator,
+    pub(super) rules: Arc<Rules>,
+    pub(super) directory: Arc<Directory>,
+    pub(super) engines: Engines,
+    barrier: Arc<Barrier>,
+    clock: Clock,
+    writer: Mutex<Option<WriterThread>>,
+    /// Told when a change says that this node is to be sealed.
+    sealing: tokio::sync::watch::Sender<bool>,
+}
+
+/// One of each kind. The exhaustive match in `perform` is the checklist of whoever adds one.
+pub(super) struct Engines {
+    pub system: System,
+    pub auth_token: AuthTokens,
+    pub login: Login,
+    pub kv: Kv,
+    pub transform: Transform,
+}
+
+/// Why the house cannot be opened, in words for the operator.
+#[derive(Debug)]
+pub struct CannotOpen(pub Fault);
+
+impl House {
+    /// Opens the ledger's stream, the directory and the policies behind a barrier.
+    pub(super) async fn open(store: Store, access: Access, node: &str, clock: Clock, barrier: Barrier) -> Result<Self, Fault> {
+        let barrier = Arc::new(barrier);
+        if let Some(newest) = ledger::newest_time(&store).await? {
+            clock.not_before(newest);
+        }
+        let directory = Arc::new(Directory::open(&store, barrier.control()).await?);
+        let rules = Arc::new(Rules::new(compile(&directory)?));
+        let (recorder, writer) = open_ledger(access, node, &barrier, &clock).await?;
+        let tools = Tools { barrier: Arc::clone(&barrier), directory: Arc::clone(&directory) };
+        let authenticator = Authenticator::new(store.clone(), Arc::clone(barrier.lookup()), Arc::clone(barrier.control()), clock.clone());
+        let engines = Engines {
+            system: System::new(tools.clone(), Arc::clone(&rules), clock.clone()),
+            auth_token: AuthTokens::new(tools.clone()),
+            login: Login::new(tools.clone()),
+            kv: Kv::new(tools.clone()),
+            transform: Transform::new(tools),
+        };
+        let (sealing, _) = tokio::sync::watch::channel(false);
+        Ok(Self { store, recorder, authenticator, rules, directory, engines, barrier, clock, writer: Mutex::new(Some(writer)), sealing })
+    }
+
+    /// Resolves when a committed request asked for the seal.
+    pub(super) async fn asked_to_seal(&self) {
+        let mut seen = self.sealing.subscribe();
+        // The sender lives in `self`, so the wait cannot fail while it is awaited.
+        drop(seen.wait_for(|sealing| *sealing).await);
+    }
+
+    /// Puts in force what a committed request changed. Runs before the answer leaves, so that the change holds here at once.
+    pub(super) async fn apply(&self, changes: &[Change]) {
+        for change in changes {
+            self.authenticator.forget(change);
+            match change {
+                Change::Directory => self.reload().await,
+                Change::Keyring => self.reload_keyring().await,
+                Change::Secret(mount, path) => self.engines.kv.forget(*mount, path),
+                Change::Sealed => drop(self.sealing.send(true)),
+                Change::Account(_) | Change::AuthToken(_) | Change::Subject(_) => {}
+            }
+        }
+    }
+
+    /// Follows the other nodes' streams until the house is gone.
+    pub(super) async fn follow(house: std::sync::Weak<Self>, own: StreamId) {
+        let mut seen = HashMap::new();
+        loop {
+            tokio::time::sleep(FEED).await;
+            let Some(house) = house.upgrade() else { return };
+            match ledger::changes(&house.store, own, &mut seen).await {
+                Ok(found) => {
+                    let changes: Vec<Change> = found.iter().flat_map(|text| text.lines()).filter_map(Change::parse).collect();
+                    let others: Vec<Change> = changes.into_iter().filter(|change| *change != Change::Sealed).collect();
+                    house.apply(&others).await;
+                }
+                Err(_) => tracing::debug!("the other streams cannot be read now"),
+            }
+        }
+    }
+
+    pub(super) fn stream(&self) -> StreamId {
+        self.recorder.stream()
+    }
+
+    /// Reads the directory anew. A set of policies that does not compile, or holds a row that goldfin did not write, is not taken: the
+    /// old one goes on.
+    async fn reload(&self) {
+        if self.directory.reload(&self.store, self.barrier.control()).await.is_err() {
+            tracing::error!(alarm = "directory", "the directory cannot be read anew, the old one goes on");
+            return;
+        }
+        match compile(&self.directory) {
+            Ok(compiled) => self.rules.replace(compiled),
+            Err(_) => tracing::error!(alarm = "policy", "the stored policies are not taken, the old ones go on"),
+        }
+        self.engines.transform.forget_all();
+        self.engines.kv.forget_all();
+    }
+
+    async fn reload_keyring(&self) {
+        if self.directory.reload(&self.store, self.barrier.control()).await.is_err() {
+            return;
+        }
+        let state = self.directory.current().get::<KeyringState>(ControlKind::Keyring, SERVER, KEYRING_ROW);
+        let (Ok(Some(state)), Ok(rows)) = (state, keyring::load_keks(&self.store).await) else {
+            tracing::error!(alarm = "keyring", "the keyring cannot be read anew, the old one goes on");
+            return;
+        };
+        match shares::open_keyring(self.barrier.root(), &state, &rows) {
+            Ok(keyring) => self.barrier.replace_keyring(keyring),
+            Err(_) => tracing::error!(alarm = "keyring", "the keyring cannot be opened anew, the old one goes on"),
+        }
+    }
+
+    /// Ends the writer once everything that it took is committed.
+    pub(super) fn close(self) {
+        let writer = self.writer.lock().take();
+        drop(self);
+        if let Some(writer) = writer {
+            writer.join();
+        }
+    }
+}
+
+/// The stored policies as a set. A row that is not honoured spoils the set: a `forbid` could be missing from it.
+fn compile(directory: &Directory) -> Result<Compiled, Fault> {
+    let snapshot = directory.current();
+    let sources: Vec<PolicySource> =
+        snapshot.policies()?.into_iter().map(|(name, text)| PolicySource { name: name.to_owned(), text: text.to_owned() }).collect();
+    Compiled::new(&sources).map_err(|_| Fault::Integrity("the stored policies do not compile"))
+}
+
+/// A process that was killed may hold its stream's lock until PostgreSQL notices: try for a while before giving up.
+pub(super) async fn open_ledger(access: Access, node: &str, barrier: &Barrier, clock: &Clock) -> Result<(Recorder, WriterThread), Fault> {
+    for _ in 0..50 {
+        match Recorder::open(access.clone(), node.to_owned(), barrier.ledger(), clock.clone()).await {
+            Ok(opened) => return Ok(opened),
+            Err(OpenError::Claimed) => tokio::time::sleep(Duration::from_millis(100)).await,
+            Err(OpenError::Store(error)) => return Err(error.into()),
+            Err(OpenError::Tampered(seq)) => {
+                tracing::error!(alarm = "ledger", seq, "the end of this node's stream does not verify; run `goldfin audit verify`");
+                return Err(Fault::Integrity("the end of this node's stream of the ledger does not verify"));
+            }
+            Err(OpenError::Thread) => return Err(Fault::Internal("ledger thread")),
+        }
+    }
+    tracing::error!(alarm = "ledger", node, "another process writes this node's stream; give each node a name of its own");
+    Err(Fault::Unavailable("another process writes this node's stream of the ledger"))
+}

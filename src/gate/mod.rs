@@ -1,0 +1,191 @@
+//! Floor 7: the one path of every request.
+
+mod house;
+mod perform;
+pub mod released;
+pub mod request;
+mod route;
+mod sealed;
+mod seal_state;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwapOption;
+use goldfin_crypto::{Key, Share};
+use parking_lot::Mutex;
+use tokio::sync::Mutex as AsyncMutex;
+
+use crate::audit::recorder::Asked;
+use crate::model::clock::Clock;
+use crate::model::fault::Fault;
+use crate::model::id::RequestId;
+use crate::model::path::Requested;
+use crate::seal::shares::Progress;
+use crate::store::Store;
+use crate::store::connect::Access;
+use crate::store::keyring::SealRow;
+
+use house::House;
+use released::Released;
+use request::Request;
+pub use seal_state::SealState;
+use sealed::Attempts;
+
+/// What the gate is made from.
+#[derive(Debug, Clone)]
+pub struct Founding {
+    pub store: Store,
+    pub access: Access,
+    /// This node's name: its stream of the ledger.
+    pub node: String,
+    pub clock: Clock,
+    /// Where the unseal key lies for unattended starts.
+    pub key_file: Option<PathBuf>,
+}
+
+/// The door to everything. Sealed, it answers `init`, `unseal` and nothing else.
+pub struct Gate {
+    founding: Founding,
+    house: ArcSwapOption<House>,
+    /// The seal's row once it is known; it changes only by `init`.
+    seal: ArcSwapOption<SealRow>,
+    progress: Mutex<Progress>,
+    attempts: Attempts,
+    /// One opening or closing at a time.
+    moving: AsyncMutex<()>,
+    draining: AtomicBool,
+}
+
+impl Gate {
+    /// Looks whether goldfin is initialised, and unseals it where there is a key file.
+    pub async fn open(founding: Founding) -> Result<Arc<Self>, Fault> {
+        let seal = crate::store::keyring::read_seal(&founding.store).await?;
+        let gate = Arc::new(Self {
+            founding,
+            house: ArcSwapOption::empty(),
+            seal: ArcSwapOption::from_pointee(seal),
+            progress: Mutex::new(Progress::default()),
+            attempts: Attempts::default(),
+            moving: AsyncMutex::new(()),
+            draining: AtomicBool::new(false),
+        });
+        if gate.seal.load().is_some()
+            && let Some(path) = &gate.founding.key_file
+            && let Some(key) = crate::seal::key_file::read(path).map_err(|error| {
+                tracing::error!(%error, "the key file cannot be used");
+                Fault::Unavailable("the key file cannot be used")
+            })?
+        {
+            gate.unseal_with(key).await?;
+        }
+        Ok(gate)
+    }
+
+    /// Answers one request. It runs on a task of its own: a client that hangs up does not stop it half-way.
+    pub async fn call(self: &Arc<Self>, request: Request) -> Released {
+        let now = self.founding.clock.now();
+        let id = match RequestId::generate(now) {
+            Ok(id) => id,
+            Err(_) => return Released::unrecorded(RequestId::nil(), Fault::Unavailable("the system gives no randomness")),
+        };
+        let gate = Arc::clone(self);
+        let asked = perform::asked(&request, id, now);
+        match tokio::spawn(async move { gate.answer(asked, request).await }).await {
+            Ok(released) => released,
+            Err(_) => {
+                tracing::error!(request = %id, "a request's task ended before its answer");
+                Released::unrecorded(id, Fault::Internal("task"))
+            }
+        }
+    }
+
+    async fn answer(self: Arc<Self>, mut asked: Asked, request: Request) -> Released {
+        if let Ok(wanted) = &request.wanted
+            && let Some(door) = seal_state::Door::of(&wanted.path, wanted.verb)
+        {
+            asked.path = Some(wanted.path.path.as_str().to_owned());
+            return self.at_the_door(door, asked, request).await;
+        }
+        match self.house.load_full() {
+            Some(house) => house.answer(asked, request).await,
+            None => Released::unrecorded(asked.request, Fault::Sealed),
+        }
+    }
+
+    /// Opens the house with the unseal key. Fails as a whole: nothing is open afterwards.
+    async fn unseal_with(self: &Arc<Self>, key: Key) -> Result<(), Fault> {
+        let _moving = self.moving.lock().await;
+        if self.house.load().is_some() {
+            return Ok(());
+        }
+        let seal = self.seal.load_full().ok_or(Fault::Invalid("goldfin is not initialised".into()))?;
+        let barrier = seal_state::open_barrier(&self.founding.store, &seal, key).await?;
+        let Founding { store, access, node, clock, .. } = self.founding.clone();
+        let house = Arc::new(House::open(store, access, &node, clock, barrier).await?);
+        self.attempts.record(&house.recorder).await;
+        self.move_in(house);
+        Ok(())
+    }
+
+    fn move_in(self: &Arc<Self>, house: Arc<House>) {
+        tokio::spawn(House::follow(Arc::downgrade(&house), house.stream()));
+        let (gate, watched) = (Arc::downgrade(self), Arc::downgrade(&house));
+        tokio::spawn(async move {
+            if let Some(house) = watched.upgrade() {
+                house.asked_to_seal().await;
+            }
+            if let Some(gate) = gate.upgrade() {
+                gate.seal().await;
+            }
+        });
+        self.house.store(Some(house));
+        tracing::info!("unsealed");
+    }
+
+    /// Closes the house: new requests find it sealed at once; the keys go when the last request in flight has ended.
+    pub async fn seal(&self) {
+        let _moving = self.moving.lock().await;
+        let Some(mut house) = self.house.swap(None) else { return };
+        for _ in 0..1000 {
+            match Arc::try_unwrap(house) {
+                Ok(house) => {
+                    drop(tokio::task::spawn_blocking(move || house.close()).await);
+                    tracing::info!("sealed");
+                    return;
+                }
+                Err(shared) => house = shared,
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        tracing::error!("a request did not end within ten seconds of the seal");
+    }
+
+    /// Takes a share of the unseal key.
+    fn take_share(&self, share: Share) -> Result<Option<Key>, Fault> {
+        let seal = self.seal.load_full().ok_or(Fault::Invalid("goldfin is not initialised; run `goldfin init` first".into()))?;
+        let threshold = usize::try_from(seal.threshold).unwrap_or(usize::MAX);
+        let now = self.founding.clock.now();
+        let nonce = || RequestId::generate(now).map(|id| id.to_string()).unwrap_or_default();
+        match self.progress.lock().give(share, threshold, nonce)? {
+            crate::seal::shares::Step::Waiting => Ok(None),
+            crate::seal::shares::Step::Complete(key) => Ok(Some(key)),
+        }
+    }
+
+    /// For health checks: a server that is about to stop is not to be sent requests.
+    pub fn start_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+/// Whether a path is exactly this one, with or without trailing slash.
+fn is_path(requested: &Requested, path: &str) -> bool {
+    requested.path.as_str() == path && !requested.slash
+}

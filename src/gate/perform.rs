@@ -1,0 +1,149 @@
+//! The one path: who, where, what, may they, work, commit, release. Each step's result is the next step's argument.
+
+use std::sync::Arc;
+
+use crate::audit::recorder::Asked;
+use crate::auth::principal::Principal;
+use crate::engine::Engine;
+use crate::model::call::{Call, Negotiate, Verb};
+use crate::model::clock::Timestamp;
+use crate::model::document::Node;
+use crate::model::facts::Facts;
+use crate::model::fault::Fault;
+use crate::model::mount::{Kind, Mount};
+use crate::model::operation::{Resource, ResourceKind};
+use crate::store::work::Work;
+
+use super::house::House;
+use super::released::Released;
+use super::request::{Credential, Malformed, Request, Wanted};
+use super::route::{Route, route};
+
+impl House {
+    /// Takes a request from its decoded form to an answer whose entry is on disk.
+    pub(super) async fn answer(&self, mut asked: Asked, request: Request) -> Released {
+        let Request { peer, wanted, credential, body, purpose, wrap_ttl } = request;
+        let (who, shown, negotiate, refused) = self.identify(credential, &peer).await;
+        let wanted = match wanted {
+            Ok(wanted) => wanted,
+            Err(malformed) => return self.refuse(&asked, &who, None, malformed_fault(malformed), Facts::default()).await,
+        };
+        asked.path = Some(wanted.path.path.as_str().to_owned());
+        if let Some((fault, reason)) = refused {
+            return self.refuse(&asked, &who, None, fault, Facts { reason: Some(reason), ..Facts::default() }).await;
+        }
+        let Wanted { verb, path, query } = wanted;
+        let snapshot = self.directory.current();
+        let Some(Route { mount, tail, verb }) = route(&snapshot, &path, verb) else {
+            let fault = if who.is_anonymous() { Fault::Denied } else { Fault::not_found("no engine is mounted at this path") };
+            return self.refuse(&asked, &who, None, fault, Facts::default()).await;
+        };
+        if who.is_anonymous() && !open_to_strangers(mount.kind, &tail) {
+            return self.refuse(&asked, &who, Some(&mount), Fault::Denied, Facts { reason: Some("missing"), ..Facts::default() }).await;
+        }
+        if wrap_ttl.is_some() {
+            let fault = Fault::invalid("response wrapping is not supported yet, leave `X-Vault-Wrap-TTL` out");
+            return self.refuse(&asked, &who, Some(&mount), fault, Facts::default()).await;
+        }
+        let body = match parse_body(&body) {
+            Ok(node) => node,
+            Err(fault) => return self.refuse(&asked, &who, Some(&mount), fault, Facts::default()).await,
+        };
+        asked.verb = verb.name();
+        let call = Call { request: asked.request, now: asked.received, verb, mount: Arc::clone(&mount), tail, query, body, purpose, negotiate, shown };
+        match mount.kind {
+            Kind::System => self.perform(&self.engines.system, &asked, who, call).await,
+            Kind::AuthToken => self.perform(&self.engines.auth_token, &asked, who, call).await,
+            Kind::Jwt | Kind::Kerberos => self.perform(&self.engines.login, &asked, who, call).await,
+            Kind::Kv => self.perform(&self.engines.kv, &asked, who, call).await,
+            Kind::Transform => self.perform(&self.engines.transform, &asked, who, call).await,
+        }
+    }
+
+    /// The pipeline, written once for every engine.
+    async fn perform<E: Engine>(&self, engine: &E, asked: &Asked, who: Principal, call: Call) -> Released {
+        let (mount, now) = (Arc::clone(&call.mount), call.now);
+        let op = match engine.parse(call) {
+            Ok(op) => op,
+            Err(bad) => return self.refuse(asked, &who, Some(&mount), bad, Facts::default()).await,
+        };
+        let permit = match self.rules.authorize(Arc::new(who), op, now) {
+            Ok(permit) => permit,
+            Err(denied) => {
+                return match self.recorder.refuse_denied(asked, &denied, &Fault::Denied).await {
+                    Ok(receipt) => Released::recorded(asked.request, Err(Fault::Denied), receipt),
+                    Err(fault) => Released::unrecorded(asked.request, fault),
+                };
+            }
+        };
+        let new_work = || Work::new(self.store.clone(), Arc::clone(&mount), now);
+        match self.recorder.around(asked, permit, new_work, |permit, work| engine.run(permit, work)).await {
+            Ok((outcome, receipt)) => {
+                if let Ok(reply) = &outcome {
+                    self.apply(&reply.after).await;
+                }
+                Released::recorded(asked.request, outcome, receipt)
+            }
+            Err(fault) => Released::unrecorded(asked.request, fault),
+        }
+    }
+
+    /// Who is calling, with the auth token as it was shown or the SPNEGO token for a login; and the refusal of a bad credential.
+    async fn identify(
+        &self,
+        credential: Credential,
+        peer: &super::request::Peer,
+    ) -> (Principal, Option<goldfin_crypto::Plaintext>, Option<Negotiate>, Option<(Fault, &'static str)>) {
+        let anonymous = self.authenticator.anonymous(Some(peer.address));
+        match credential {
+            Credential::None => (anonymous, None, None, None),
+            Credential::Negotiate(token) => {
+                (anonymous, None, Some(Negotiate { token, channel_binding: peer.channel_binding.to_vec() }), None)
+            }
+            Credential::Ambiguous => {
+                (anonymous, None, None, Some((Fault::invalid("show exactly one credential"), "ambiguous_credential")))
+            }
+            Credential::AuthToken(shown) => match self.authenticator.principal(Some(&shown), Some(peer.address)).await {
+                Ok(who) => (who, Some(shown), None, None),
+                Err(refused) => (anonymous, None, None, Some((refused.fault, refused.reason))),
+            },
+        }
+    }
+
+    async fn refuse(&self, asked: &Asked, who: &Principal, mount: Option<&Mount>, fault: Fault, facts: Facts) -> Released {
+        let resource = mount.map_or_else(|| Resource::new(ResourceKind::Server, "server"), |mount| Resource::new(ResourceKind::Mount, mount.path.clone()));
+        match self.recorder.refuse(asked, who, &resource, &fault, facts).await {
+            Ok(receipt) => Released::recorded(asked.request, Err(fault), receipt),
+            Err(fault) => Released::unrecorded(asked.request, fault),
+        }
+    }
+}
+
+/// Where a caller without auth token gets as far as a parse: logins only. Everything else is refused alike, whatever is there.
+fn open_to_strangers(kind: Kind, tail: &str) -> bool {
+    kind.is_login() && (tail == "login" || tail.starts_with("login/"))
+}
+
+fn parse_body(body: &goldfin_crypto::Plaintext) -> Result<Node, Fault> {
+    if body.is_empty() { Ok(Node::Null) } else { Node::parse(body.expose()) }
+}
+
+pub(super) fn malformed_fault(malformed: Malformed) -> Fault {
+    match malformed {
+        Malformed::Path(refusal) => Fault::invalid(refusal.0),
+        Malformed::Header(what) => Fault::invalid(what),
+        Malformed::Verb => Fault::WrongVerb,
+        Malformed::BodyTooLarge => Fault::TooLarge("the body is too large for this path"),
+        Malformed::BodyIncomplete => Fault::invalid("the body did not arrive whole"),
+    }
+}
+
+/// The verb of a request that may be malformed, for its entry.
+pub(super) fn verb_name(request: &Request) -> &'static str {
+    request.wanted.as_ref().map_or("unknown", |wanted| Verb::name(wanted.verb))
+}
+
+/// What the entry of a request begins with.
+pub(super) fn asked(request: &Request, id: crate::model::id::RequestId, received: Timestamp) -> Asked {
+    Asked { request: id, received, peer: Some(request.peer.address), verb: verb_name(request), path: None }
+}

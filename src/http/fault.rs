@@ -1,0 +1,54 @@
+//! A fault as HTTP: its status, and `{"errors":["…"]}`. The texts are the fault's own; nothing of the request gets in here.
+
+use goldfin_crypto::Zeroizing;
+
+use crate::model::document::Node;
+use crate::model::fault::Fault;
+
+/// The status and the body. A fault without words (an empty LIST) has an empty list of errors, as clients of Vault expect it.
+#[must_use]
+pub fn encode(fault: &Fault) -> (u16, Zeroizing<Vec<u8>>) {
+    let said = fault.to_string();
+    let errors = if said.is_empty() { Node::List(Vec::new()) } else { Node::texts([said]) };
+    (fault.status(), Node::object([("errors", errors)]).to_plaintext().expose_into())
+}
+
+/// The seconds of `Retry-After` (RFC 9110 section 10.2.3), rounded up, at least 1.
+#[must_use]
+pub fn retry_after(fault: &Fault) -> Option<u64> {
+    match fault {
+        Fault::TooMany { retry_after } => Some(retry_after.as_secs().saturating_add(u64::from(retry_after.subsec_nanos() > 0)).max(1)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::fault::Complaint;
+
+    fn body(fault: &Fault) -> String {
+        String::from_utf8(encode(fault).1.to_vec()).expect("utf-8")
+    }
+
+    #[test]
+    fn errors_are_a_list_of_texts() {
+        assert_eq!(body(&Fault::Denied), r#"{"errors":["permission denied"]}"#);
+        assert_eq!(encode(&Fault::Denied).0, 403);
+        assert_eq!(body(&Fault::not_found("")), r#"{"errors":[]}"#);
+        let quoted = Fault::Invalid(Complaint::new("is not known").at("role").stored("a\"b"));
+        assert_eq!(body(&quoted), r#"{"errors":["`role` is not known (`a\"b`)"]}"#);
+        assert_eq!(body(&Fault::Sealed), r#"{"errors":["goldfin is sealed, unseal it first"]}"#);
+    }
+
+    #[test]
+    fn waiting_is_rounded_up() {
+        let after = |millis| retry_after(&Fault::TooMany { retry_after: Duration::from_millis(millis) });
+        assert_eq!(after(0), Some(1));
+        assert_eq!(after(1_001), Some(2));
+        assert_eq!(after(5_000), Some(5));
+        assert_eq!(retry_after(&Fault::Denied), None);
+    }
+}

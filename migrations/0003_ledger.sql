@@ -34,7 +34,8 @@ COMMENT ON COLUMN ledger_entry.change IS 'what other nodes must forget';
 CREATE INDEX ledger_entry_time ON ledger_entry USING brin (time);
 CREATE INDEX ledger_entry_subject ON ledger_entry (subject, time) WHERE subject IS NOT NULL;
 CREATE INDEX ledger_entry_change ON ledger_entry (stream, seq) WHERE change IS NOT NULL;
-CREATE INDEX ledger_entry_changed ON ledger_entry (change) WHERE change IS NOT NULL;
+-- Only the first change, what the entry is about: the list of a revocation with many children would not fit into an index.
+CREATE INDEX ledger_entry_changed ON ledger_entry (left(change, 64)) WHERE change IS NOT NULL;
 
 -- Grants keep the application out; these triggers are the second line, and name themselves to whoever tries.
 CREATE FUNCTION ledger_refuse() RETURNS trigger

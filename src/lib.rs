@@ -4,8 +4,12 @@
 
 pub mod audit;
 pub mod auth;
+pub mod boot;
+pub mod config;
 pub mod dev;
 pub mod engine;
+pub mod gate;
+pub mod http;
 pub mod model;
 pub mod policy;
 pub mod seal;

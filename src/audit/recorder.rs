@@ -46,6 +46,11 @@ pub struct Asked {
 /// Where an operation's future lives while the bracket waits for it.
 pub type Running<'a> = Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send + 'a>>;
 
+/// Whoever performs a permitted operation: an engine, or a job.
+pub trait Perform<Op>: Sync {
+    fn perform<'a>(&'a self, permit: &'a Authorized<Op>, work: &'a mut Work) -> Running<'a>;
+}
+
 /// The door to the ledger. Cloning shares the writer.
 #[derive(Debug, Clone)]
 pub struct Recorder {
@@ -118,12 +123,12 @@ impl Recorder {
         asked: &Asked,
         permit: Authorized<Op>,
         new_work: impl Fn() -> Work + Send,
-        run: impl for<'a> Fn(&'a Authorized<Op>, &'a mut Work) -> Running<'a> + Send,
+        performer: &impl Perform<Op>,
     ) -> Result<(Result<Reply, Fault>, Receipt), Fault> {
         let mut races = 0;
         loop {
             let mut work = new_work();
-            let outcome = run(&permit, &mut work).await;
+            let outcome = performer.perform(&permit, &mut work).await;
             let (pending, facts) = work.into_parts();
             let raced = matches!(outcome, Err(Fault::Conflict(_)));
             if raced && races < RACES {

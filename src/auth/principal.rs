@@ -23,7 +23,8 @@ enum Who {
 }
 
 impl Principal {
-    pub(super) fn anonymous(peer: Option<IpAddr>) -> Self {
+    /// Whoever shows nothing. It proves nothing either, so anyone may say it.
+    pub fn anonymous(peer: Option<IpAddr>) -> Self {
         Self { who: Who::Anonymous, peer }
     }
 

@@ -10,3 +10,4 @@ pub mod folder;
 pub mod postgres;
 mod process;
 mod programs;
+pub mod session;

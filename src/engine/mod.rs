@@ -3,11 +3,12 @@
 //! Each engine is a folder: `op` (the typed operations), `parse` (bytes become one of them, once), `run` (what it does), and pure files
 //! that property tests aim at.
 
+pub mod absent;
 pub mod init;
 
 use std::sync::Arc;
 
-use crate::audit::recorder::Running;
+use crate::audit::recorder::{Perform, Running};
 use crate::model::call::Call;
 use crate::model::fault::Fault;
 use crate::model::operation::Operation;
@@ -25,6 +26,16 @@ pub trait Engine: Send + Sync {
 
     /// Performs a permitted operation. It may be run again when it lost a race, so it changes nothing but through `work`.
     fn run<'a>(&'a self, permit: &'a Authorized<Self::Op>, work: &'a mut Work) -> Running<'a>;
+}
+
+/// An engine as the recorder's bracket meets it.
+#[derive(Debug)]
+pub struct Performer<'e, E>(pub &'e E);
+
+impl<E: Engine> Perform<E::Op> for Performer<'_, E> {
+    fn perform<'a>(&'a self, permit: &'a Authorized<E::Op>, work: &'a mut Work) -> Running<'a> {
+        self.0.run(permit, work)
+    }
 }
 
 /// What every engine is given when it is made.

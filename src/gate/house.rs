@@ -8,12 +8,8 @@ use parking_lot::Mutex;
 
 use crate::audit::recorder::{OpenError, Recorder, WriterThread};
 use crate::auth::authenticator::Authenticator;
-use crate::engine::auth_token::AuthTokens;
-use crate::engine::kv::Kv;
-use crate::engine::login::Login;
-use crate::engine::sys::System;
-use crate::engine::transform::Transform;
 use crate::engine::Tools;
+use crate::engine::absent::Absent;
 use crate::model::change::Change;
 use crate::model::clock::Clock;
 use crate::model::fault::Fault;
@@ -47,11 +43,11 @@ pub struct House {
 
 /// One of each kind. The exhaustive match in `perform` is the checklist of whoever adds one.
 pub(super) struct Engines {
-    pub system: System,
-    pub auth_token: AuthTokens,
-    pub login: Login,
-    pub kv: Kv,
-    pub transform: Transform,
+    pub system: Absent,
+    pub auth_token: Absent,
+    pub login: Absent,
+    pub kv: Absent,
+    pub transform: Absent,
 }
 
 /// Why the house cannot be opened, in words for the operator.
@@ -70,13 +66,8 @@ impl House {
         let (recorder, writer) = open_ledger(access, node, &barrier, &clock).await?;
         let tools = Tools { barrier: Arc::clone(&barrier), directory: Arc::clone(&directory) };
         let authenticator = Authenticator::new(store.clone(), Arc::clone(barrier.lookup()), Arc::clone(barrier.control()), clock.clone());
-        let engines = Engines {
-            system: System::new(tools.clone(), Arc::clone(&rules), clock.clone()),
-            auth_token: AuthTokens::new(tools.clone()),
-            login: Login::new(tools.clone()),
-            kv: Kv::new(tools.clone()),
-            transform: Transform::new(tools),
-        };
+        let _ = tools;
+        let engines = Engines { system: Absent, auth_token: Absent, login: Absent, kv: Absent, transform: Absent };
         let (sealing, _) = tokio::sync::watch::channel(false);
         Ok(Self { store, recorder, authenticator, rules, directory, engines, barrier, clock, writer: Mutex::new(Some(writer)), sealing })
     }
@@ -95,7 +86,7 @@ impl House {
             match change {
                 Change::Directory => self.reload().await,
                 Change::Keyring => self.reload_keyring().await,
-                Change::Secret(mount, path) => self.engines.kv.forget(*mount, path),
+                Change::Secret(..) => {}
                 Change::Sealed => drop(self.sealing.send(true)),
                 Change::Account(_) | Change::AuthToken(_) | Change::Subject(_) => {}
             }
@@ -134,8 +125,6 @@ impl House {
             Ok(compiled) => self.rules.replace(compiled),
             Err(_) => tracing::error!(alarm = "policy", "the stored policies are not taken, the old ones go on"),
         }
-        self.engines.transform.forget_all();
-        self.engines.kv.forget_all();
     }
 
     async fn reload_keyring(&self) {

@@ -5,12 +5,11 @@ mod perform;
 pub mod released;
 pub mod request;
 mod route;
-mod sealed;
 mod seal_state;
+mod sealed;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
 use goldfin_crypto::{Key, Share};
@@ -55,7 +54,6 @@ pub struct Gate {
     attempts: Attempts,
     /// One opening or closing at a time.
     moving: AsyncMutex<()>,
-    draining: AtomicBool,
 }
 
 impl Gate {
@@ -69,18 +67,24 @@ impl Gate {
             progress: Mutex::new(Progress::default()),
             attempts: Attempts::default(),
             moving: AsyncMutex::new(()),
-            draining: AtomicBool::new(false),
         });
-        if gate.seal.load().is_some()
-            && let Some(path) = &gate.founding.key_file
-            && let Some(key) = crate::seal::key_file::read(path).map_err(|error| {
-                tracing::error!(%error, "the key file cannot be used");
-                Fault::Unavailable("the key file cannot be used")
-            })?
-        {
-            gate.unseal_with(key).await?;
+        if gate.seal.load().is_some() {
+            gate.unseal_from_key_file().await?;
         }
         Ok(gate)
+    }
+
+    /// Unseals with the key file, where there is one.
+    pub async fn unseal_from_key_file(self: &Arc<Self>) -> Result<(), Fault> {
+        let Some(path) = &self.founding.key_file else { return Ok(()) };
+        let key = crate::seal::key_file::read(path).map_err(|error| {
+            tracing::error!(%error, "the key file cannot be used");
+            Fault::Unavailable("the key file cannot be used")
+        })?;
+        match key {
+            Some(key) => self.unseal_with(key).await,
+            None => Ok(()),
+        }
     }
 
     /// Answers one request. It runs on a task of its own: a client that hangs up does not stop it half-way.
@@ -172,16 +176,6 @@ impl Gate {
             crate::seal::shares::Step::Waiting => Ok(None),
             crate::seal::shares::Step::Complete(key) => Ok(Some(key)),
         }
-    }
-
-    /// For health checks: a server that is about to stop is not to be sent requests.
-    pub fn start_draining(&self) {
-        self.draining.store(true, Ordering::Relaxed);
-    }
-
-    #[must_use]
-    pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::audit::recorder::Asked;
 use crate::auth::principal::Principal;
-use crate::engine::Engine;
+use crate::engine::{Engine, Performer};
 use crate::model::call::{Call, Negotiate, Verb};
 use crate::model::clock::Timestamp;
 use crate::model::document::Node;
@@ -50,7 +50,18 @@ impl House {
             Err(fault) => return self.refuse(&asked, &who, Some(&mount), fault, Facts::default()).await,
         };
         asked.verb = verb.name();
-        let call = Call { request: asked.request, now: asked.received, verb, mount: Arc::clone(&mount), tail, query, body, purpose, negotiate, shown };
+        let call = Call {
+            request: asked.request,
+            now: asked.received,
+            verb,
+            mount: Arc::clone(&mount),
+            tail,
+            query,
+            body,
+            purpose,
+            negotiate,
+            shown,
+        };
         match mount.kind {
             Kind::System => self.perform(&self.engines.system, &asked, who, call).await,
             Kind::AuthToken => self.perform(&self.engines.auth_token, &asked, who, call).await,
@@ -77,7 +88,7 @@ impl House {
             }
         };
         let new_work = || Work::new(self.store.clone(), Arc::clone(&mount), now);
-        match self.recorder.around(asked, permit, new_work, |permit, work| engine.run(permit, work)).await {
+        match self.recorder.around(asked, permit, new_work, &Performer(engine)).await {
             Ok((outcome, receipt)) => {
                 if let Ok(reply) = &outcome {
                     self.apply(&reply.after).await;
@@ -100,9 +111,7 @@ impl House {
             Credential::Negotiate(token) => {
                 (anonymous, None, Some(Negotiate { token, channel_binding: peer.channel_binding.to_vec() }), None)
             }
-            Credential::Ambiguous => {
-                (anonymous, None, None, Some((Fault::invalid("show exactly one credential"), "ambiguous_credential")))
-            }
+            Credential::Ambiguous => (anonymous, None, None, Some((Fault::invalid("show exactly one credential"), "ambiguous_credential"))),
             Credential::AuthToken(shown) => match self.authenticator.principal(Some(&shown), Some(peer.address)).await {
                 Ok(who) => (who, Some(shown), None, None),
                 Err(refused) => (anonymous, None, None, Some((refused.fault, refused.reason))),
@@ -111,7 +120,8 @@ impl House {
     }
 
     async fn refuse(&self, asked: &Asked, who: &Principal, mount: Option<&Mount>, fault: Fault, facts: Facts) -> Released {
-        let resource = mount.map_or_else(|| Resource::new(ResourceKind::Server, "server"), |mount| Resource::new(ResourceKind::Mount, mount.path.clone()));
+        let resource = mount
+            .map_or_else(|| Resource::new(ResourceKind::Server, "server"), |mount| Resource::new(ResourceKind::Mount, mount.path.clone()));
         match self.recorder.refuse(asked, who, &resource, &fault, facts).await {
             Ok(receipt) => Released::recorded(asked.request, Err(fault), receipt),
             Err(fault) => Released::unrecorded(asked.request, fault),

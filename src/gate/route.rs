@@ -31,5 +31,8 @@ pub fn route(snapshot: &Snapshot, wanted: &Requested, verb: Verb) -> Option<Rout
 }
 
 fn names_a_mount(mount: &str, tail: &str) -> bool {
-    mount == "sys" && ["mounts", "auth", "internal/ui/mounts", "remount"].iter().any(|head| tail.strip_prefix(head).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    mount == "sys"
+        && ["mounts", "auth", "internal/ui/mounts", "remount"]
+            .iter()
+            .any(|head| tail.strip_prefix(head).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }

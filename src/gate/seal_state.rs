@@ -8,8 +8,8 @@ use goldfin_crypto::{Key, Share};
 
 use crate::audit::entry::{Decision, Draft, EntryKind};
 use crate::audit::recorder::Asked;
+use crate::engine::Performer;
 use crate::engine::init::{self, Init};
-use crate::engine::Engine;
 use crate::model::action::Action;
 use crate::model::call::{Call, Verb};
 use crate::model::document::Node;
@@ -45,8 +45,6 @@ pub struct SealState {
     pub nonce: String,
     pub cluster_id: String,
     pub cluster_name: String,
-    /// The server is about to stop.
-    pub draining: bool,
 }
 
 /// The operations that are there while sealed.
@@ -96,7 +94,6 @@ impl Gate {
             nonce: progress.nonce.clone(),
             cluster_id: seal.as_ref().map(|row| row.cluster_id.to_string()).unwrap_or_default(),
             cluster_name: seal.as_ref().map(|row| row.cluster_name.clone()).unwrap_or_default(),
-            draining: self.is_draining(),
         }
     }
 
@@ -157,10 +154,10 @@ impl Gate {
         self.attempts.record(&recorder).await;
         let rules = Rules::new(Compiled::new(&[]).map_err(|_| Fault::Internal("base policies"))?);
         let engine = Init::new(made)?;
-        let who = Arc::new(crate::auth::authenticator::stranger(asked.peer));
+        let who = Arc::new(crate::auth::principal::Principal::anonymous(asked.peer));
         let permit = rules.authorize(who, op, asked.received).map_err(|_| Fault::Denied)?;
         let new_work = || Work::new(store.clone(), Arc::clone(&mount), asked.received);
-        let done = recorder.around(asked, permit, new_work, |permit, work| engine.run(permit, work)).await;
+        let done = recorder.around(asked, permit, new_work, &Performer(&engine)).await;
         drop(recorder);
         drop(tokio::task::spawn_blocking(move || writer.join()).await);
         let released = match done {
@@ -227,7 +224,9 @@ fn decode_share(text: &str) -> Option<Share> {
     let text = text.trim();
     let bytes = if text.len() == 66 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
         let digits: Vec<u8> = text.chars().filter_map(|c| c.to_digit(16)).filter_map(|d| u8::try_from(d).ok()).collect();
-        goldfin_crypto::Zeroizing::new(digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect::<Vec<u8>>())
+        goldfin_crypto::Zeroizing::new(
+            digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect::<Vec<u8>>(),
+        )
     } else {
         goldfin_crypto::Zeroizing::new(STANDARD.decode(text).ok()?)
     };
@@ -284,4 +283,3 @@ fn call_of(asked: &Asked, body: Node) -> Call {
         shown: None,
     }
 }
-

@@ -20,7 +20,20 @@ const KIB: usize = 1024;
 
 /// The segments below a mount whose bodies may be long: `transform/encode/:role`, `transit/sign/:key` and their like.
 const BATCHES: [&str; 14] = [
-    "encode", "decode", "validate", "tokenized", "tokens", "redact", "restore", "encrypt", "decrypt", "rewrap", "sign", "verify", "hmac", "datakey",
+    "encode",
+    "decode",
+    "validate",
+    "tokenized",
+    "tokens",
+    "redact",
+    "restore",
+    "encrypt",
+    "decrypt",
+    "rewrap",
+    "sign",
+    "verify",
+    "hmac",
+    "datakey",
 ];
 
 /// How long the body of this path may be, in bytes.
@@ -203,7 +216,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn cuts_what_is_slow() {
-        let limits = Limits { body_timeout: Duration::from_secs(30), body_grace: Duration::from_secs(5), body_min_rate: 100, ..Limits::default() };
+        let limits =
+            Limits { body_timeout: Duration::from_secs(30), body_grace: Duration::from_secs(5), body_min_rate: 100, ..Limits::default() };
         let begun = Instant::now();
         let trickle = read(Drip::new(1, Duration::from_secs(1), 1_000), 1_000_000, &limits, &budget()).await;
         assert_eq!(trickle.err(), Some(Malformed::BodyIncomplete));

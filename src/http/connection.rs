@@ -257,8 +257,14 @@ impl<A: Answers> Line<A> {
                 }
             },
         };
-        let request =
-            gate::Request { peer: self.peer.clone(), wanted, credential: head.credential, body, purpose: head.purpose, wrap_ttl: head.wrap_ttl };
+        let request = gate::Request {
+            peer: self.peer.clone(),
+            wanted,
+            credential: head.credential,
+            body,
+            purpose: head.purpose,
+            wrap_ttl: head.wrap_ttl,
+        };
         reply::encode(self.shared.answers.call(request).await)
     }
 

@@ -34,3 +34,13 @@ pub trait Answers: Send + Sync + 'static {
     /// What strangers may know of the server, see [`probe`].
     fn seal_state(&self) -> SealState;
 }
+
+impl Answers for crate::gate::Gate {
+    async fn call(self: &Arc<Self>, request: Request) -> Released {
+        Self::call(self, request).await
+    }
+
+    fn seal_state(&self) -> SealState {
+        Self::seal_state(self)
+    }
+}

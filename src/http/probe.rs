@@ -62,9 +62,18 @@ impl Probe {
 /// 200 active, 501 not initialised, 503 sealed, each to be chosen otherwise by the query. A goldfin node is never a standby, so the
 /// parameters for standbys (`standbyok`, `perfstandbyok`, `standbycode`, `drsecondarycode`, `performancestandbycode` …) only have to make sense.
 fn health(query: &Query, state: &SealState, site: &Site, now: Timestamp) -> (u16, Node) {
-    let mut codes = ["activecode", "standbycode", "sealedcode", "uninitcode", "drsecondarycode", "performancestandbycode", "removedcode", "haunhealthycode"]
-        .map(|name| (name, query.value(name).map(|text| text.parse::<u16>().ok().filter(|code| (200..600).contains(code)))))
-        .into_iter();
+    let mut codes = [
+        "activecode",
+        "standbycode",
+        "sealedcode",
+        "uninitcode",
+        "drsecondarycode",
+        "performancestandbycode",
+        "removedcode",
+        "haunhealthycode",
+    ]
+    .map(|name| (name, query.value(name).map(|text| text.parse::<u16>().ok().filter(|code| (200..600).contains(code)))))
+    .into_iter();
     if codes.any(|(_, code)| code == Some(None)) {
         let wrong = "a status in the query must be a number from 200 to 599";
         return (400, Node::object([("errors", Node::texts([wrong]))]));
@@ -139,7 +148,16 @@ mod tests {
     }
 
     fn state(initialised: bool, sealed: bool) -> SealState {
-        SealState { initialised, sealed, shares: 5, threshold: 3, progress: 1, nonce: "n".into(), cluster_id: "c".into(), cluster_name: "goldfin".into() }
+        SealState {
+            initialised,
+            sealed,
+            shares: 5,
+            threshold: 3,
+            progress: 1,
+            nonce: "n".into(),
+            cluster_id: "c".into(),
+            cluster_name: "goldfin".into(),
+        }
     }
 
     fn ask(probe: Probe, raw: &str, state: &SealState) -> (u16, serde_json::Value) {
@@ -157,7 +175,10 @@ mod tests {
         assert_eq!(status("activecode=204&sealedcode=200", true, false), 204);
         assert_eq!(status("sealedcode=200", true, true), 200);
         assert_eq!(status("uninitcode=200", false, true), 200);
-        assert_eq!(status("standbyok=true&perfstandbyok=true&standbycode=473&drsecondarycode=472&performancestandbycode=473", true, false), 200);
+        assert_eq!(
+            status("standbyok=true&perfstandbyok=true&standbycode=473&drsecondarycode=472&performancestandbycode=473", true, false),
+            200
+        );
         for wrong in ["activecode=abc", "sealedcode=100", "standbycode=999", "uninitcode=", "activecode=-1"] {
             assert_eq!(status(wrong, true, false), 400, "{wrong}");
         }
@@ -166,12 +187,25 @@ mod tests {
     #[test]
     fn the_fields_are_those_that_clients_parse() {
         let (_, body) = ask(Probe::Health, "", &state(true, false));
-        for field in ["initialized", "sealed", "standby", "performance_standby", "replication_dr_mode", "server_time_utc", "version", "cluster_name", "cluster_id"] {
+        for field in [
+            "initialized",
+            "sealed",
+            "standby",
+            "performance_standby",
+            "replication_dr_mode",
+            "server_time_utc",
+            "version",
+            "cluster_name",
+            "cluster_id",
+        ] {
             assert!(body.get(field).is_some(), "{field}");
         }
         assert_eq!(body["server_time_utc"], 1_700_000_000);
         let (_, body) = ask(Probe::SealStatus, "", &state(true, true));
-        assert_eq!((&body["sealed"], &body["t"], &body["n"], &body["progress"], &body["type"]), (&true.into(), &3.into(), &5.into(), &1.into(), &"shamir".into()));
+        assert_eq!(
+            (&body["sealed"], &body["t"], &body["n"], &body["progress"], &body["type"]),
+            (&true.into(), &3.into(), &5.into(), &1.into(), &"shamir".into())
+        );
         assert!(body.get("data").is_none(), "no envelope");
         let (_, body) = ask(Probe::Leader, "", &state(true, false));
         assert_eq!((&body["ha_enabled"], &body["is_self"]), (&false.into(), &true.into()));
@@ -183,7 +217,13 @@ mod tests {
         let probe = |verb, raw| Probe::of(&Wanted { verb, path: CanonicalPath::parse(raw).expect("path"), query: Query::default() });
         assert_eq!(probe(Verb::Read, "sys/health"), Some(Probe::Health));
         assert_eq!(probe(Verb::Probe, "sys/health"), Some(Probe::Health));
-        for (verb, raw) in [(Verb::Write, "sys/init"), (Verb::Probe, "sys/seal-status"), (Verb::Read, "sys/health/"), (Verb::Read, "sys/healthy"), (Verb::List, "sys/health")] {
+        for (verb, raw) in [
+            (Verb::Write, "sys/init"),
+            (Verb::Probe, "sys/seal-status"),
+            (Verb::Read, "sys/health/"),
+            (Verb::Read, "sys/healthy"),
+            (Verb::List, "sys/health"),
+        ] {
             assert_eq!(probe(verb, raw), None, "{raw}");
         }
     }

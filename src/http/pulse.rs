@@ -185,7 +185,12 @@ mod tests {
     use super::*;
 
     fn limits() -> Limits {
-        Limits { header_timeout: Duration::from_secs(1), write_timeout: Duration::from_secs(2), idle_timeout: Duration::from_secs(4), ..Limits::default() }
+        Limits {
+            header_timeout: Duration::from_secs(1),
+            write_timeout: Duration::from_secs(2),
+            idle_timeout: Duration::from_secs(4),
+            ..Limits::default()
+        }
     }
 
     async fn wait(millis: u64) {

@@ -78,7 +78,20 @@ mod tests {
 
     #[test]
     fn refuses_tricks() {
-        for raw in ["a=%", "a=%0", "a=%zz", "a=%00", "a=%0d%0ab", "a=%e2%80%ae", "a=%ff", "a=1&a=1", "list=true&list=false", "a=1&%61=2", "=1", "a=1;b=2"] {
+        for raw in [
+            "a=%",
+            "a=%0",
+            "a=%zz",
+            "a=%00",
+            "a=%0d%0ab",
+            "a=%e2%80%ae",
+            "a=%ff",
+            "a=1&a=1",
+            "list=true&list=false",
+            "a=1&%61=2",
+            "=1",
+            "a=1;b=2",
+        ] {
             assert!(parse(raw).is_err(), "{raw} was taken");
         }
         assert!(parse(&"a".repeat(65)).is_err());

@@ -104,7 +104,11 @@ fn encode_reply(request: RequestId, reply: Reply) -> Response<Zeroizing<Vec<u8>>
     }
 }
 
-fn encode_grant(status: u16, mut grant: Grant, envelope: impl Fn(&Node, &Node, &[(String, Node)]) -> Zeroizing<Vec<u8>>) -> Response<Zeroizing<Vec<u8>>> {
+fn encode_grant(
+    status: u16,
+    mut grant: Grant,
+    envelope: impl Fn(&Node, &Node, &[(String, Node)]) -> Zeroizing<Vec<u8>>,
+) -> Response<Zeroizing<Vec<u8>>> {
     let proof = grant.negotiate.take();
     let mut response = respond(status, JSON, envelope(&Node::Null, &auth(grant), &[]));
     // The server's half of a mutual authentication (RFC 4559 section 4.1).
@@ -176,7 +180,8 @@ mod tests {
 
     fn encoded(outcome: Result<Answer, Fault>) -> (u16, Response<Zeroizing<Vec<u8>>>, serde_json::Value) {
         let response = encode(Released::of_test(id(), outcome.map(Reply::new), None));
-        let body = if response.body().is_empty() { serde_json::Value::Null } else { serde_json::from_slice(response.body()).expect("json") };
+        let body =
+            if response.body().is_empty() { serde_json::Value::Null } else { serde_json::from_slice(response.body()).expect("json") };
         (response.status().as_u16(), response, body)
     }
 
@@ -184,7 +189,8 @@ mod tests {
         response.headers().get(name).map(|value| value.to_str().expect("ascii"))
     }
 
-    const ENVELOPE: [&str; 9] = ["request_id", "lease_id", "renewable", "lease_duration", "data", "wrap_info", "warnings", "auth", "mount_type"];
+    const ENVELOPE: [&str; 9] =
+        ["request_id", "lease_id", "renewable", "lease_duration", "data", "wrap_info", "warnings", "auth", "mount_type"];
 
     #[test]
     fn the_envelope_is_whole_and_fits_its_buffer() {
@@ -218,7 +224,11 @@ mod tests {
         assert_eq!(body, serde_json::json!({"a": 1}));
         let (_, _, body) = encoded(Ok(Answer::Table(vec![("kv/".to_owned(), data())])));
         assert_eq!((&body["data"]["kv/"]["a"], &body["kv/"]["a"]), (&1.into(), &1.into()));
-        let stream = encode(Released::of_test(id(), Ok(Reply::new(Answer::Stream("application/x-ndjson", Plaintext::from_text("{}\n{}\n".into())))), None));
+        let stream = encode(Released::of_test(
+            id(),
+            Ok(Reply::new(Answer::Stream("application/x-ndjson", Plaintext::from_text("{}\n{}\n".into())))),
+            None,
+        ));
         assert_eq!(header(&stream, "content-type"), Some("application/x-ndjson"));
         assert_eq!(stream.body().as_slice(), b"{}\n{}\n");
         assert_eq!(encoded(Ok(Answer::Status(100, data()))).0, 500, "an informational status is none");
@@ -250,7 +260,9 @@ mod tests {
 
     #[test]
     fn every_answer_is_named_and_kept_by_nobody() {
-        for outcome in [Ok(Answer::Nothing), Ok(Answer::Data(Node::Null)), Err(Fault::Denied), Err(Fault::Sealed), Err(Fault::not_found(""))] {
+        for outcome in
+            [Ok(Answer::Nothing), Ok(Answer::Data(Node::Null)), Err(Fault::Denied), Err(Fault::Sealed), Err(Fault::not_found(""))]
+        {
             let (_, response, _) = encoded(outcome);
             assert_eq!(header(&response, "x-goldfin-request-id").map(str::len), Some(36));
             assert_eq!(header(&response, "cache-control"), Some("no-store"));

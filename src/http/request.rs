@@ -143,7 +143,9 @@ fn read_purpose(headers: &HeaderMap) -> Result<Option<String>, Malformed> {
     let refusal = Malformed::Header("`X-Goldfin-Purpose` holds letters, digits and `._-` only, at most 64, and is given once");
     match only_word(headers, "x-goldfin-purpose") {
         Ok(None) => Ok(None),
-        Ok(Some(word)) if word.len() <= 64 && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) => Ok(Some(word.to_owned())),
+        Ok(Some(word)) if word.len() <= 64 && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) => {
+            Ok(Some(word.to_owned()))
+        }
         _ => Err(refusal),
     }
 }
@@ -239,7 +241,9 @@ mod tests {
 
     #[test]
     fn paths_are_below_v1_and_canonical() {
-        for target in ["/", "/v1", "/v1/", "/V1/a", "/v2/a", "/v1//a", "/v1/a/../b", "/v1/%2e%2e/a", "/v1/a%2fb", "//v1/a", "/ui/", "/v1/a;b", "*"] {
+        for target in
+            ["/", "/v1", "/v1/", "/V1/a", "/v2/a", "/v1//a", "/v1/a/../b", "/v1/%2e%2e/a", "/v1/a%2fb", "//v1/a", "/ui/", "/v1/a;b", "*"]
+        {
             assert!(matches!(verb("GET", target), Err(Malformed::Path(_))), "{target}");
         }
         assert_eq!(verb("GET", "http://anything.example/v1/a"), Ok((Verb::Read, false)));

@@ -56,7 +56,11 @@ impl fmt::Display for TlsError {
         match self {
             Self::Read(path, why) => write!(f, "cannot read `{}`: {why}", path.display()),
             Self::Exposed(path, mode) => {
-                write!(f, "the key in `{0}` may be read by others (mode {mode:03o}), run `chmod 600 {0}` and change the key", path.display())
+                write!(
+                    f,
+                    "the key in `{0}` may be read by others (mode {mode:03o}), run `chmod 600 {0}` and change the key",
+                    path.display()
+                )
             }
             Self::Pem(path, what) => write!(f, "`{}` holds no {what} in PEM, name the right file", path.display()),
             Self::Refused(path, why) => write!(f, "cannot use `{}`: {why}", path.display()),

@@ -7,9 +7,10 @@ use cedar_policy::{Authorizer, PolicySet, Schema, ValidationMode, ValidationWarn
 use goldfin_crypto::digest;
 use miette::Diagnostic;
 use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use quick_cache::{DefaultHashBuilder, Options, OptionsBuilder, Weighter};
 
 use super::entities::Vocabulary;
+use super::reads::Reads;
 use super::slice::{Anchor, Index};
 use super::source::{self, PolicyError, PolicySource, Statement};
 use crate::model::action::Action;
@@ -30,16 +31,24 @@ pub struct Compiled {
     pub(super) vocabulary: Vocabulary,
     pub(super) authorizer: Authorizer,
     index: Index,
-    slices: Cache<Box<[u32]>, Arc<PolicySet>, BySize>,
+    slices: Cache<Box<[u32]>, Arc<Slice>, BySize>,
     set_hash: [u8; 32],
+}
+
+/// The statements that can apply to a question, and the attributes that they look at.
+#[derive(Debug)]
+pub(super) struct Slice {
+    pub(super) policies: PolicySet,
+    pub(super) reads: Reads,
+    pub(super) count: usize,
 }
 
 /// Bounds the cached slices by the statements that they hold together, whatever their number.
 #[derive(Debug, Clone)]
 struct BySize;
 
-impl Weighter<Box<[u32]>, Arc<PolicySet>> for BySize {
-    fn weight(&self, key: &Box<[u32]>, _: &Arc<PolicySet>) -> u64 {
+impl Weighter<Box<[u32]>, Arc<Slice>> for BySize {
+    fn weight(&self, key: &Box<[u32]>, _: &Arc<Slice>) -> u64 {
         key.len() as u64 + 1
     }
 }
@@ -73,7 +82,8 @@ impl Compiled {
                 .file(number, &statement.policy, &vocabulary)
                 .map_err(|_| PolicyError::whole(&statement.id, "the scope names something that the schema does not have"))?;
         }
-        Ok(Self { set_hash: hash(sources), statements, vocabulary, index, slices: cache()?, authorizer: Authorizer::new() })
+        let slices = Cache::with_options(cache_options()?, BySize, DefaultHashBuilder::default(), DefaultLifecycle::default());
+        Ok(Self { set_hash: hash(sources), statements, vocabulary, index, slices, authorizer: Authorizer::new() })
     }
 
     /// Names the set: the same names and texts give the same hash, in whatever order they came.
@@ -88,17 +98,19 @@ impl Compiled {
         self.statements.len()
     }
 
-    /// The statements that can apply, and the set of them for Cedar.
-    pub(super) fn slice(&self, principal: &[Anchor], action: Action, resource: &[Anchor]) -> Option<(Arc<PolicySet>, usize)> {
+    pub(super) fn slice(&self, principal: &[Anchor], action: Action, resource: &[Anchor]) -> Option<Arc<Slice>> {
         let numbers = self.index.find(principal, action, resource);
-        let count = numbers.len();
         if let Some(slice) = self.slices.get(numbers.as_slice()) {
-            return Some((slice, count));
+            return Some(slice);
         }
-        let policies = numbers.iter().map(|number| self.statement(*number).map(|statement| statement.policy.clone()));
-        let slice = Arc::new(PolicySet::from_policies(policies.collect::<Option<Vec<_>>>()?).ok()?);
+        let statements: Vec<&Statement> = numbers.iter().map(|number| self.statement(*number)).collect::<Option<_>>()?;
+        let slice = Arc::new(Slice {
+            policies: PolicySet::from_policies(statements.iter().map(|statement| statement.policy.clone())).ok()?,
+            reads: statements.iter().fold(Reads::default(), |reads, statement| reads.and(statement.reads)),
+            count: statements.len(),
+        });
         self.slices.insert(numbers.into_boxed_slice(), Arc::clone(&slice));
-        Some((slice, count))
+        Some(slice)
     }
 
     fn statement(&self, number: u32) -> Option<&Statement> {
@@ -173,14 +185,13 @@ fn hash(sources: &[PolicySource]) -> [u8; 32] {
     digest::sha256(&[&parts])
 }
 
-fn cache() -> Result<Cache<Box<[u32]>, Arc<PolicySet>, BySize>, PolicyError> {
-    let options = OptionsBuilder::new()
+fn cache_options() -> Result<Options, PolicyError> {
+    OptionsBuilder::new()
         .shards(4)
         .estimated_items_capacity(CACHED_SLICES)
         .weight_capacity(CACHED_STATEMENTS)
         .build()
-        .map_err(|_| PolicyError::whole("", "the cache of slices cannot be built"))?;
-    Ok(Cache::with_options(options, BySize, DefaultHashBuilder::default(), DefaultLifecycle::default()))
+        .map_err(|_| PolicyError::whole("", "the cache of slices cannot be built"))
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@
 use std::collections::HashSet;
 use std::str::FromStr;
 
-use cedar_policy::{Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicySet, RestrictedExpression};
+use cedar_policy::{Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicySet, Request, RestrictedExpression};
 
 use super::asked::{Asked, Caller};
 use super::compile::Compiled;
 use super::decision::Because;
 use super::entities;
+use super::reads::Reads;
 use super::source::PolicySource;
 use crate::model::action::Action;
 use crate::model::clock::Timestamp;
@@ -22,7 +23,7 @@ const NOW: Timestamp = Timestamp::from_unix_micros(1_700_000_000_000_000);
 const ACCOUNTS: &[&str] = &["alice", "bob", "*", "a\"b", "Group::\"lead\""];
 const GROUPS: &[&str] = &["lead", "app", "ops", "a\"b", "*", "alice"];
 const MOUNTS: &[&str] = &["secret", "team/kv"];
-const SEGMENTS: &[&str] = &["app", "db", "a\"b", "*", "prod"];
+const SEGMENTS: &[&str] = &["app", "alice", "a\"b", "*", "bob"];
 const PURPOSES: &[&str] = &["claims", "support"];
 const SECRET_ACTIONS: &[Action] = &[Action::ReadSecret, Action::WriteSecret, Action::ListSecrets];
 const OTHER_ACTIONS: &[Action] =
@@ -89,6 +90,8 @@ enum If {
     Holds(String),
     CallerIn(String),
     ResourceIn(String),
+    /// The first segment below the mount is the caller's name.
+    Own,
     Actions(Vec<Action>),
 }
 
@@ -143,6 +146,7 @@ impl Rule {
             3 => If::Holds(dice.pick(GROUPS).to_owned()),
             4 => If::CallerIn(dice.pick(GROUPS).to_owned()),
             5 if about_secrets => If::ResourceIn(dice.path()),
+            6..8 => If::Own,
             _ => If::Always,
         };
         Self { permit: dice.roll(4) > 0, who, actions, onto, condition, unless: dice.roll(4) == 0 }
@@ -208,6 +212,7 @@ impl Rule {
             If::Holds(group) => Some(format!("context.held.contains({})", quoted(group))),
             If::CallerIn(group) => Some(format!("principal in Group::{}", quoted(group))),
             If::ResourceIn(folder) => Some(format!("resource in Folder::{}", quoted(folder))),
+            If::Own => Some("principal is Account && resource is Secret && resource has top && resource.top == principal.name".to_owned()),
             If::Actions(actions) => Some(format!("action in [{}]", action_list(actions))),
         };
         let effect = if self.permit { "permit" } else { "forbid" };
@@ -253,6 +258,11 @@ impl Rule {
             If::Holds(group) => asked.groups.contains(group),
             If::CallerIn(group) => in_group(group),
             If::ResourceIn(folder) => below(folder),
+            If::Own => {
+                let segments: Vec<&str> = resource.id.split('/').collect();
+                let below = resource.mount.as_ref().map_or(0, |mount| mount.split('/').count());
+                is_account && resource.kind == ResourceKind::Secret && segments.get(below) == Some(&asked.name())
+            }
             If::Actions(actions) => actions.contains(&action),
         };
         Some(condition != self.unless)
@@ -292,6 +302,14 @@ fn uid(kind: &str, id: &str) -> EntityUid {
     EntityUid::from_type_name_and_id(EntityTypeName::from_str(kind).expect("a type"), EntityId::new(id))
 }
 
+fn caller(asked: &Asked<'_>) -> EntityUid {
+    match asked.caller {
+        Caller::Anonymous => uid("Anonymous", "anonymous"),
+        Caller::Job(name) => uid("Job", name),
+        Caller::Account(name) => uid("Account", name),
+    }
+}
+
 /// Every entity there is, each with its direct parents only.
 fn whole_hierarchy(asked: &Asked<'_>, action: Action, resource: &Resource) -> Entities {
     let root = uid("Namespace", "root");
@@ -299,23 +317,20 @@ fn whole_hierarchy(asked: &Asked<'_>, action: Action, resource: &Resource) -> En
     let mut all = vec![Entity::new_no_attrs(root.clone(), HashSet::new())];
     let groups: HashSet<&String> = asked.groups.iter().collect();
     all.extend(groups.iter().map(|group| Entity::new_no_attrs(uid("Group", group), HashSet::from([root.clone()]))));
-    let caller = match asked.caller {
-        Caller::Anonymous => uid("Anonymous", "anonymous"),
-        Caller::Job(name) => uid("Job", name),
-        Caller::Account(name) => uid("Account", name),
-    };
     if let Caller::Account(name) = asked.caller {
         let parents = groups.iter().map(|group| uid("Group", group)).chain([root.clone()]).collect();
-        all.push(Entity::new(caller, [("name".to_owned(), text(name))].into(), parents).expect("an entity"));
+        all.push(Entity::new(caller(asked), [("name".to_owned(), text(name))].into(), parents).expect("an entity"));
     } else {
-        all.push(Entity::new_no_attrs(caller, HashSet::new()));
+        all.push(Entity::new_no_attrs(caller(asked), HashSet::new()));
     }
     let mut parent = None;
+    let mut attributes = vec![("path".to_owned(), text(&resource.id))];
     if let Some(mount) = &resource.mount {
         all.push(Entity::new_no_attrs(uid("Mount", mount), HashSet::from([root])));
         parent = Some(uid("Mount", mount));
         let tail = resource.id.strip_prefix(&format!("{mount}/")).unwrap_or_default();
         let segments: Vec<&str> = tail.split('/').collect();
+        attributes.push(("top".to_owned(), text(segments[0])));
         let deepest = if action == Action::ListSecrets { segments.len() } else { segments.len() - 1 };
         for end in 1..=deepest {
             let folder = uid("Folder", &format!("{mount}/{}", segments[..end].join("/")));
@@ -325,7 +340,7 @@ fn whole_hierarchy(asked: &Asked<'_>, action: Action, resource: &Resource) -> En
     }
     let target = uid(resource.kind.name(), &resource.id);
     if all.iter().all(|entity| entity.uid() != target) {
-        all.push(Entity::new(target, [("path".to_owned(), text(&resource.id))].into(), parent.into_iter().collect()).expect("an entity"));
+        all.push(Entity::new(target, attributes.into_iter().collect(), parent.into_iter().collect()).expect("an entity"));
     }
     Entities::from_entities(all, None).expect("a hierarchy")
 }
@@ -339,10 +354,9 @@ fn unsliced(
     resource: &Resource,
     circumstances: &Circumstances,
 ) -> (bool, Vec<String>, usize) {
-    let principal = set.vocabulary.principal(asked).expect("a principal");
-    let target = set.vocabulary.resource(action, resource).expect("a resource");
-    let named = uid("Action", action.name());
-    let request = entities::request(&principal, named, &target, asked, circumstances, NOW).expect("a request");
+    let context = entities::context(asked, circumstances, NOW, Reads::ALL).expect("a context");
+    let target = uid(resource.kind.name(), &resource.id);
+    let request = Request::new(caller(asked), uid("Action", action.name()), target, context, None).expect("a request");
     let response = set.authorizer.is_authorized(&request, all, &whole_hierarchy(asked, action, resource));
     let mut reasons: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
     reasons.sort();

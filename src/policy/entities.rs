@@ -11,6 +11,7 @@ use std::str::FromStr;
 use cedar_policy::{Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression};
 
 use super::asked::{Asked, Caller};
+use super::reads::Reads;
 use super::slice::Anchor;
 use super::source::Statement;
 use crate::model::action::Action;
@@ -71,10 +72,11 @@ struct Known {
     anchor: Anchor,
 }
 
-/// A principal or a resource, ready for Cedar, and the anchors under which statements may concern it.
+/// A principal or a resource in its hierarchy, and the anchors under which statements may concern it.
 #[derive(Debug)]
 pub(super) struct Placed {
-    pub(super) entity: Entity,
+    uid: EntityUid,
+    ancestors: HashSet<EntityUid>,
     pub(super) anchors: Vec<Anchor>,
 }
 
@@ -134,9 +136,8 @@ impl Vocabulary {
                 place.stand_in(self.known(Kind::Group, group));
             }
             place.stand_in(self.known(Kind::Namespace, NAMESPACE));
-            place.attributes.insert("name".to_owned(), RestrictedExpression::new_string(id.to_owned()));
         }
-        place.finish()
+        Ok(place)
     }
 
     pub(super) fn resource(&self, action: Action, resource: &Resource) -> Result<Placed, Unbuildable> {
@@ -148,30 +149,13 @@ impl Vocabulary {
                 place.stand_in(self.known(Kind::Folder, folder));
             }
         }
-        match resource.kind {
-            ResourceKind::Secret => {
-                let depth = resource.id.bytes().filter(|byte| *byte == b'/').count() + 1;
-                place.attributes.insert("path".to_owned(), RestrictedExpression::new_string(resource.id.clone()));
-                place.attributes.insert("depth".to_owned(), RestrictedExpression::new_long(i64::try_from(depth).unwrap_or(i64::MAX)));
-                if let Some(top) = resource.mount.as_deref().and_then(|mount| top(&resource.id, mount)) {
-                    place.attributes.insert("top".to_owned(), RestrictedExpression::new_string(top.to_owned()));
-                }
-            }
-            ResourceKind::Transformation => {
-                if let Some(class) = &resource.class {
-                    place.attributes.insert("class".to_owned(), RestrictedExpression::new_string(class.clone()));
-                }
-            }
-            ResourceKind::Account => {
-                place.attributes.insert("name".to_owned(), RestrictedExpression::new_string(resource.id.clone()));
-            }
-            ResourceKind::Mount => place.stand_in(self.known(Kind::Namespace, NAMESPACE)),
-            _ => {}
+        if resource.kind == ResourceKind::Mount {
+            place.stand_in(self.known(Kind::Namespace, NAMESPACE));
         }
-        place.finish()
+        Ok(place)
     }
 
-    fn begin(&self, kind: Kind, id: &str) -> Result<Place, Unbuildable> {
+    fn begin(&self, kind: Kind, id: &str) -> Result<Placed, Unbuildable> {
         let (name, of_type) = self.types.get(&kind).ok_or(Unbuildable)?;
         let mut anchors = vec![Anchor::ANY, *of_type];
         let uid = match self.known(kind, id) {
@@ -181,34 +165,65 @@ impl Vocabulary {
             }
             None => EntityUid::from_type_name_and_id(name.clone(), EntityId::new(id)),
         };
-        Ok(Place { uid, parents: HashSet::new(), attributes: HashMap::new(), anchors })
+        Ok(Placed { uid, ancestors: HashSet::new(), anchors })
     }
 }
 
-struct Place {
-    uid: EntityUid,
-    parents: HashSet<EntityUid>,
-    attributes: HashMap<String, RestrictedExpression>,
-    anchors: Vec<Anchor>,
-}
-
-impl Place {
+impl Placed {
     fn stand_in(&mut self, ancestor: Option<&Known>) {
         if let Some(known) = ancestor
             && known.uid != self.uid
-            && self.parents.insert(known.uid.clone())
+            && self.ancestors.insert(known.uid.clone())
         {
             self.anchors.push(known.anchor);
         }
     }
 
-    fn finish(self) -> Result<Placed, Unbuildable> {
-        let entity = if self.attributes.is_empty() {
-            Entity::new_no_attrs(self.uid, self.parents)
-        } else {
-            Entity::new(self.uid, self.attributes, self.parents).map_err(|_| Unbuildable)?
-        };
-        Ok(Placed { entity, anchors: self.anchors })
+    fn entity(self, attributes: HashMap<String, RestrictedExpression>) -> Result<Entity, Unbuildable> {
+        if attributes.is_empty() {
+            return Ok(Entity::new_no_attrs(self.uid, self.ancestors));
+        }
+        Entity::new(self.uid, attributes, self.ancestors).map_err(|_| Unbuildable)
+    }
+}
+
+/// The attributes of an entity that the slice looks at.
+struct Attributes {
+    reads: Reads,
+    built: HashMap<String, RestrictedExpression>,
+}
+
+impl Attributes {
+    fn of_caller(caller: Caller<'_>, reads: Reads) -> HashMap<String, RestrictedExpression> {
+        let mut attributes = Self { reads, built: HashMap::new() };
+        if let Caller::Account(name) = caller {
+            attributes.text("name", Some(name));
+        }
+        attributes.built
+    }
+
+    fn of_resource(resource: &Resource, reads: Reads) -> HashMap<String, RestrictedExpression> {
+        let mut attributes = Self { reads, built: HashMap::new() };
+        match resource.kind {
+            ResourceKind::Secret => {
+                attributes.text("path", Some(&resource.id));
+                attributes.text("top", resource.mount.as_deref().and_then(|mount| top(&resource.id, mount)));
+                if reads.has("depth") {
+                    let depth = i64::try_from(resource.id.split('/').count()).unwrap_or(i64::MAX);
+                    attributes.built.insert("depth".to_owned(), RestrictedExpression::new_long(depth));
+                }
+            }
+            ResourceKind::Transformation => attributes.text("class", resource.class.as_deref()),
+            ResourceKind::Account => attributes.text("name", Some(&resource.id)),
+            _ => {}
+        }
+        attributes.built
+    }
+
+    fn text(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value.filter(|_| self.reads.has(name)) {
+            self.built.insert(name.to_owned(), RestrictedExpression::new_string(value.to_owned()));
+        }
     }
 }
 
@@ -226,40 +241,39 @@ fn top<'a>(id: &'a str, mount: &str) -> Option<&'a str> {
     id.strip_prefix(mount)?.strip_prefix('/')?.split('/').next()
 }
 
-/// The two entities of a question. An account that asks about itself is one entity.
-pub(super) fn entities(principal: Placed, resource: Placed) -> Result<Entities, Unbuildable> {
-    let same = principal.entity.uid() == resource.entity.uid();
-    let both = std::iter::once(principal.entity).chain((!same).then_some(resource.entity));
-    Entities::from_entities(both, None).map_err(|_| Unbuildable)
-}
-
-pub(super) fn request(
-    principal: &Placed,
+/// A question, ready for Cedar, with what the statements of a slice look at.
+pub(super) fn question(
     action: EntityUid,
-    resource: &Placed,
-    asked: &Asked<'_>,
+    (asked, principal): (&Asked<'_>, Placed),
+    (resource, target): (&Resource, Placed),
     circumstances: &Circumstances,
     now: Timestamp,
-) -> Result<Request, Unbuildable> {
-    let context = context(asked, circumstances, now)?;
-    Request::new(principal.entity.uid(), action, resource.entity.uid(), context, None).map_err(|_| Unbuildable)
+    reads: Reads,
+) -> Result<(Request, Entities), Unbuildable> {
+    let context = context(asked, circumstances, now, reads)?;
+    let request = Request::new(principal.uid.clone(), action, target.uid.clone(), context, None).map_err(|_| Unbuildable)?;
+    // An account that does something to itself is one entity.
+    let target = if principal.uid == target.uid { None } else { Some(target.entity(Attributes::of_resource(resource, reads))?) };
+    let principal = principal.entity(Attributes::of_caller(asked.caller, reads))?;
+    let entities = Entities::from_entities(std::iter::once(principal).chain(target), None).map_err(|_| Unbuildable)?;
+    Ok((request, entities))
 }
 
-fn context(asked: &Asked<'_>, circumstances: &Circumstances, now: Timestamp) -> Result<Context, Unbuildable> {
-    let batch_size = i64::try_from(circumstances.batch_size).unwrap_or(i64::MAX);
+pub(super) fn context(asked: &Asked<'_>, circumstances: &Circumstances, now: Timestamp, reads: Reads) -> Result<Context, Unbuildable> {
     let mut pairs = Vec::with_capacity(8);
-    pairs.push(("method".to_owned(), RestrictedExpression::new_string(asked.method.to_owned())));
-    pairs.push(("now".to_owned(), RestrictedExpression::new_datetime(moment(now))));
-    pairs.push(("batch_size".to_owned(), RestrictedExpression::new_long(batch_size)));
-    pairs.push(("channel_bound".to_owned(), RestrictedExpression::new_bool(asked.channel_bound)));
-    pairs.push(("grants".to_owned(), words(&circumstances.grants)));
-    pairs.push(("held".to_owned(), words(asked.groups)));
-    if let Some(peer) = asked.peer {
-        pairs.push(("peer".to_owned(), RestrictedExpression::new_ip(address(peer))));
-    }
-    if let Some(purpose) = &circumstances.purpose {
-        pairs.push(("purpose".to_owned(), RestrictedExpression::new_string(purpose.clone())));
-    }
+    let mut add = |name: &str, value: &dyn Fn() -> Option<RestrictedExpression>| {
+        if let Some(value) = reads.has(name).then(value).flatten() {
+            pairs.push((name.to_owned(), value));
+        }
+    };
+    add("method", &|| Some(RestrictedExpression::new_string(asked.method.to_owned())));
+    add("peer", &|| asked.peer.map(|peer| RestrictedExpression::new_ip(address(peer))));
+    add("now", &|| Some(RestrictedExpression::new_datetime(moment(now))));
+    add("purpose", &|| circumstances.purpose.clone().map(RestrictedExpression::new_string));
+    add("batch_size", &|| Some(RestrictedExpression::new_long(i64::try_from(circumstances.batch_size).unwrap_or(i64::MAX))));
+    add("channel_bound", &|| Some(RestrictedExpression::new_bool(asked.channel_bound)));
+    add("grants", &|| Some(words(&circumstances.grants)));
+    add("held", &|| Some(words(asked.groups)));
     Context::from_pairs(pairs).map_err(|_| Unbuildable)
 }
 
@@ -313,6 +327,6 @@ mod tests {
     fn addresses_and_moments_are_what_cedar_reads() {
         assert_eq!(address("::ffff:10.1.2.3".parse().expect("address")), "10.1.2.3");
         assert_eq!(moment(Timestamp::from_unix_micros(1_700_000_000_123_456)), "2023-11-14T22:13:20.123Z");
-        assert!(context(&Asked::anonymous(None), &Circumstances::default(), Timestamp::from_unix_micros(0)).is_ok());
+        assert!(context(&Asked::anonymous(None), &Circumstances::default(), Timestamp::from_unix_micros(0), Reads::ALL).is_ok());
     }
 }

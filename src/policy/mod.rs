@@ -18,6 +18,7 @@ mod entities;
 pub mod explain;
 mod families;
 pub mod hcl;
+mod reads;
 pub mod rules;
 mod slice;
 pub mod source;

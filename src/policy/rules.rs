@@ -92,10 +92,10 @@ impl Compiled {
     ) -> Result<(Response, usize), Unbuildable> {
         let principal = self.vocabulary.principal(who)?;
         let target = self.vocabulary.resource(action, resource)?;
-        let (slice, count) = self.slice(&principal.anchors, action, &target.anchors).ok_or(Unbuildable)?;
-        let request = entities::request(&principal, self.vocabulary.action(action)?, &target, who, circumstances, now)?;
-        let entities = entities::entities(principal, target)?;
-        Ok((self.authorizer.is_authorized(&request, &slice, &entities), count))
+        let slice = self.slice(&principal.anchors, action, &target.anchors).ok_or(Unbuildable)?;
+        let action = self.vocabulary.action(action)?;
+        let (request, entities) = entities::question(action, (who, principal), (resource, target), circumstances, now, slice.reads)?;
+        Ok((self.authorizer.is_authorized(&request, &slice.policies, &entities), slice.count))
     }
 
     fn decision(&self, response: &Response) -> Decision {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use cedar_policy::{EntityUid, Policy, PolicyId, PolicySet, PrincipalConstraint, ResourceConstraint};
 use miette::Diagnostic;
 
+use super::reads::Reads;
 use crate::model::path::is_name;
 
 /// A policy as it is stored: its name, which is also the group that it is about, and its Cedar text.
@@ -69,6 +70,7 @@ impl PolicyError {
 pub(super) struct Statement {
     pub(super) id: Arc<str>,
     pub(super) policy: Policy,
+    pub(super) reads: Reads,
     /// Where it begins in the text of its policy, in bytes.
     pub(super) offset: usize,
 }
@@ -117,7 +119,7 @@ fn statement(source: &PolicySource, index: usize, policy: Policy, offset: usize)
     {
         return Err(PolicyError::at(source, offset, "a resource is never in a group, name the account itself"));
     }
-    Ok(Statement { policy: policy.new_id(PolicyId::new(&id)), id, offset })
+    Ok(Statement { reads: Reads::of(&policy), policy: policy.new_id(PolicyId::new(&id)), id, offset })
 }
 
 /// Cedar numbers the statements of a text `policy0`, `policy1` and so on.

@@ -9,6 +9,7 @@ use crate::model::clock::Timestamp;
 use crate::model::id::{MountId, ROOT_NAMESPACE};
 
 use super::Store;
+use super::control::ControlKey;
 use super::error::StoreError;
 use super::work::Work;
 
@@ -74,6 +75,21 @@ pub struct Found {
     pub row: AuthTokenRow,
 }
 
+/// A stored token and those above it: who made it, who made that one, and so on.
+#[derive(Debug, Clone)]
+pub struct Line {
+    pub found: Found,
+    pub ancestors: Vec<AuthTokenRow>,
+}
+
+impl Line {
+    /// Whether the token or one above it has expired: with that one this one ends.
+    #[must_use]
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.found.row.is_expired(now) || self.ancestors.iter().any(|row| row.is_expired(now))
+    }
+}
+
 fn mac_of(mac: &MacKey, fingerprint: &[u8], body: &str) -> [u8; 32] {
     mac.mac(&[b"auth_token", &ROOT_NAMESPACE.to_be_bytes(), fingerprint, body.as_bytes()])
 }
@@ -82,51 +98,95 @@ fn encode(row: &AuthTokenRow) -> Result<String, StoreError> {
     serde_json::to_string(row).map_err(|_| StoreError::Defect("an auth token cannot be encoded".to_owned()))
 }
 
-fn verified(mac: &MacKey, fingerprint: &[u8], body: &str, tag: &[u8]) -> Result<Found, StoreError> {
-    let fingerprint: [u8; 32] = fingerprint.try_into().map_err(|_| StoreError::Integrity("an auth token was not written by goldfin"))?;
-    if !goldfin_crypto::mac::constant_time_eq(&mac_of(mac, &fingerprint, body), tag) {
-        return Err(StoreError::Integrity("an auth token was not written by goldfin"));
-    }
-    let row = serde_json::from_str(body).map_err(|_| StoreError::Integrity("an auth token cannot be read"))?;
-    Ok(Found { fingerprint, row })
+/// A row as the database gives it: nothing in it is believed before its MAC held.
+struct Stored {
+    fingerprint: Vec<u8>,
+    accessor: String,
+    parent: Option<String>,
+    body: String,
+    mac: Vec<u8>,
 }
 
-/// Finds a token by its keyed hash. One whose revocation stands in the ledger is not found, even where an old row was put back.
-pub async fn find(store: &Store, mac: &MacKey, fingerprint: &[u8; 32]) -> Result<Option<Found>, StoreError> {
+impl Stored {
+    fn verified(self, mac: &MacKey) -> Result<Found, StoreError> {
+        let forged = StoreError::Integrity("an auth token was not written by goldfin");
+        let Ok(fingerprint) = <[u8; 32]>::try_from(self.fingerprint.as_slice()) else { return Err(forged) };
+        if !goldfin_crypto::mac::constant_time_eq(&mac_of(mac, &fingerprint, &self.body), &self.mac) {
+            return Err(forged);
+        }
+        let row: AuthTokenRow = serde_json::from_str(&self.body).map_err(|_| StoreError::Integrity("an auth token cannot be read"))?;
+        // The columns repeat parts of the body for searching; a revocation is looked up by them.
+        if row.accessor != self.accessor || row.parent != self.parent {
+            return Err(forged);
+        }
+        Ok(Found { fingerprint, row })
+    }
+}
+
+/// Finds a token by its keyed hash, with all above it. One whose revocation, or that of one above it, stands in the ledger is not found,
+/// even where old rows were put back; nor is one whose maker is gone. Expiry is for the caller to judge.
+pub async fn find(store: &Store, mac: &MacKey, fingerprint: &[u8; 32]) -> Result<Option<Line>, StoreError> {
     let mut connection = store.connection().await?;
-    let row = sqlx::query!(
-        r#"SELECT t.body, t.mac,
+    let rows = sqlx::query!(
+        r#"WITH RECURSIVE line (depth, fingerprint, accessor, parent, body, mac) AS (
+               SELECT 0, fingerprint, accessor, parent, body, mac FROM auth_token WHERE namespace = 0 AND fingerprint = $1
+               UNION ALL
+               SELECT l.depth + 1, p.fingerprint, p.accessor, p.parent, p.body, p.mac
+               FROM line l JOIN auth_token p ON p.namespace = 0 AND p.accessor = l.parent
+               WHERE l.depth < 64
+           )
+           SELECT fingerprint AS "fingerprint!", accessor AS "accessor!", parent, body AS "body!", mac AS "mac!",
                   EXISTS (SELECT FROM ledger_entry e
-                          WHERE e.change >= 'auth_token:' || t.accessor AND e.change < 'auth_token:' || t.accessor || chr(11)
+                          WHERE left(e.change, 64) >= 'auth_token:' || line.accessor AND left(e.change, 64) < 'auth_token:' || line.accessor || chr(11)
                             AND e.action IN ('revoke_auth_token', 'revoke_self')
-                            AND e.decision = 'granted')
-                  OR (t.parent IS NOT NULL AND NOT EXISTS (SELECT FROM auth_token p WHERE p.namespace = 0 AND p.accessor = t.parent)) AS "revoked!"
-           FROM auth_token t WHERE t.namespace = 0 AND t.fingerprint = $1"#,
+                            AND e.decision = 'granted') AS "revoked!"
+           FROM line ORDER BY depth"#,
         &fingerprint[..]
     )
-    .fetch_optional(&mut *connection)
+    .fetch_all(&mut *connection)
     .await?;
-    match row {
-        Some(row) if !row.revoked => verified(mac, fingerprint, &row.body, &row.mac).map(Some),
-        _ => Ok(None),
+    let mut line = Vec::with_capacity(rows.len());
+    for row in rows {
+        if row.revoked {
+            return Ok(None);
+        }
+        let stored = Stored { fingerprint: row.fingerprint, accessor: row.accessor, parent: row.parent, body: row.body, mac: row.mac };
+        line.push(stored.verified(mac)?);
+    }
+    // The last has no maker, unless the maker is gone (or the line is longer than any that goldfin makes).
+    if line.last().is_none_or(|last| last.row.parent.is_some()) {
+        return Ok(None);
+    }
+    let mut line = line.into_iter();
+    Ok(line.next().map(|found| Line { found, ancestors: line.map(|above| above.row).collect() }))
+}
+
+/// The same by the token's accessor.
+pub async fn find_by_accessor(store: &Store, mac: &MacKey, accessor: &str) -> Result<Option<Line>, StoreError> {
+    let known = {
+        let mut connection = store.connection().await?;
+        sqlx::query_scalar!("SELECT fingerprint FROM auth_token WHERE namespace = 0 AND accessor = $1", accessor)
+            .fetch_optional(&mut *connection)
+            .await?
+    };
+    match known.and_then(|fingerprint| <[u8; 32]>::try_from(fingerprint.as_slice()).ok()) {
+        // One that was put under another accessor is not the one that was asked for.
+        Some(fingerprint) => Ok(find(store, mac, &fingerprint).await?.filter(|line| line.found.row.accessor == accessor)),
+        None => Ok(None),
     }
 }
 
 /// Finds a token by its accessor and locks it until the work's commit.
 pub async fn lock_by_accessor(work: &mut Work, mac: &MacKey, accessor: &str) -> Result<Option<Found>, StoreError> {
     let transaction = work.transaction().await?;
-    let row = sqlx::query!("SELECT fingerprint, body, mac FROM auth_token WHERE namespace = 0 AND accessor = $1 FOR UPDATE", accessor)
-        .fetch_optional(&mut **transaction)
-        .await?;
-    row.map(|row| verified(mac, &row.fingerprint, &row.body, &row.mac)).transpose()
-}
-
-pub async fn find_by_accessor(store: &Store, mac: &MacKey, accessor: &str) -> Result<Option<Found>, StoreError> {
-    let mut connection = store.connection().await?;
-    let row = sqlx::query!("SELECT fingerprint, body, mac FROM auth_token WHERE namespace = 0 AND accessor = $1", accessor)
-        .fetch_optional(&mut *connection)
-        .await?;
-    row.map(|row| verified(mac, &row.fingerprint, &row.body, &row.mac)).transpose()
+    let row = sqlx::query_as!(
+        Stored,
+        "SELECT fingerprint, accessor, parent, body, mac FROM auth_token WHERE namespace = 0 AND accessor = $1 FOR UPDATE",
+        accessor
+    )
+    .fetch_optional(&mut **transaction)
+    .await?;
+    row.map(|row| row.verified(mac)).transpose()
 }
 
 /// The accessors of all tokens, at most `limit`, in byte order.
@@ -137,19 +197,40 @@ pub async fn accessors(store: &Store, limit: i64) -> Result<Vec<String>, StoreEr
         .await?)
 }
 
+/// Says whether a row that decides about a login is still what it was, and keeps it so until the work's commit: a token made for an
+/// account or under a method that is disabled at the same moment must not outlive it.
+pub async fn hold(work: &mut Work, key: &ControlKey, version: i64) -> Result<bool, StoreError> {
+    let transaction = work.transaction().await?;
+    let now = sqlx::query_scalar!(
+        "SELECT version FROM control WHERE namespace = 0 AND kind = $1 AND mount = $2 AND name = $3 FOR SHARE",
+        key.kind.name(),
+        key.mount.0,
+        key.name
+    )
+    .fetch_optional(&mut **transaction)
+    .await?;
+    Ok(now == Some(version))
+}
+
+/// Says whether a token is still there, and keeps it so until the work's commit: for the making of its children.
+pub async fn hold_parent(work: &mut Work, accessor: &str) -> Result<bool, StoreError> {
+    let transaction = work.transaction().await?;
+    let alive = sqlx::query_scalar!("SELECT accessor FROM auth_token WHERE namespace = 0 AND accessor = $1 FOR SHARE", accessor)
+        .fetch_optional(&mut **transaction)
+        .await?;
+    Ok(alive.is_some())
+}
+
 pub async fn insert(work: &mut Work, mac: &MacKey, fingerprint: &[u8; 32], row: &AuthTokenRow) -> Result<(), StoreError> {
     let body = encode(row)?;
     let tag = mac_of(mac, fingerprint, &body);
-    let transaction = work.transaction().await?;
     // A child is only made under a parent that is still there: the lock orders this against the parent's revocation.
-    if let Some(parent) = &row.parent {
-        let alive = sqlx::query_scalar!("SELECT accessor FROM auth_token WHERE namespace = 0 AND accessor = $1 FOR SHARE", parent)
-            .fetch_optional(&mut **transaction)
-            .await?;
-        if alive.is_none() {
-            return Err(StoreError::Conflict);
-        }
+    if let Some(parent) = &row.parent
+        && !hold_parent(work, parent).await?
+    {
+        return Err(StoreError::Conflict);
     }
+    let transaction = work.transaction().await?;
     sqlx::query!(
         "INSERT INTO auth_token (namespace, fingerprint, accessor, account, parent, mount, expires, version, body, mac)
          VALUES (0, $1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -174,12 +255,13 @@ pub async fn update(work: &mut Work, mac: &MacKey, found: &Found) -> Result<(), 
     let tag = mac_of(mac, &found.fingerprint, &body);
     let transaction = work.transaction().await?;
     let written = sqlx::query!(
-        "UPDATE auth_token SET body = $2, mac = $3, expires = $4, version = $5 WHERE namespace = 0 AND fingerprint = $1 AND version < $5",
+        "UPDATE auth_token SET body = $2, mac = $3, expires = $4, version = $5, parent = $6 WHERE namespace = 0 AND fingerprint = $1 AND version < $5",
         &found.fingerprint[..],
         body,
         &tag[..],
         found.row.expires.map(Timestamp::to_date),
-        found.row.version
+        found.row.version,
+        found.row.parent
     )
     .execute(&mut **transaction)
     .await?;
@@ -206,23 +288,47 @@ pub async fn delete_with_children(work: &mut Work, accessor: &str) -> Result<Vec
     Ok(gone)
 }
 
-/// Deletes one token and lets its children live on.
-pub async fn delete_alone(work: &mut Work, accessor: &str) -> Result<bool, StoreError> {
+/// Deletes one token and lets its children live on as orphans. Gives the accessors of the children; None: it was not there.
+pub async fn delete_alone(work: &mut Work, mac: &MacKey, accessor: &str) -> Result<Option<Vec<String>>, StoreError> {
     let transaction = work.transaction().await?;
+    // Deleting takes the lock that a child's insert waits for, so the children that are seen after it are all there will be.
     let gone = sqlx::query!("DELETE FROM auth_token WHERE namespace = 0 AND accessor = $1", accessor).execute(&mut **transaction).await?;
-    Ok(gone.rows_affected() > 0)
+    if gone.rows_affected() == 0 {
+        return Ok(None);
+    }
+    let children = sqlx::query_as!(
+        Stored,
+        "SELECT fingerprint, accessor, parent, body, mac FROM auth_token WHERE namespace = 0 AND parent = $1 ORDER BY accessor FOR UPDATE",
+        accessor
+    )
+    .fetch_all(&mut **transaction)
+    .await?;
+    let mut orphans = Vec::with_capacity(children.len());
+    for child in children {
+        let mut child = child.verified(mac)?;
+        child.row.parent = None;
+        child.row.version += 1;
+        update(work, mac, &child).await?;
+        orphans.push(child.row.accessor);
+    }
+    Ok(Some(orphans))
 }
 
-/// Deletes every token of an account that is disabled or deleted, with their children.
+/// Deletes every token of an account that is disabled or deleted, with their children. A login that is under way for it is waited for
+/// (see [`hold`]) and its token deleted too.
 pub async fn delete_of_account(work: &mut Work, account: &str) -> Result<Vec<String>, StoreError> {
     let transaction = work.transaction().await?;
+    sqlx::query!("SELECT version FROM control WHERE namespace = 0 AND kind = 'account' AND name = $1 FOR UPDATE", account)
+        .fetch_optional(&mut **transaction)
+        .await?;
     let accessors = sqlx::query_scalar!("SELECT accessor FROM auth_token WHERE namespace = 0 AND account = $1", account)
         .fetch_all(&mut **transaction)
         .await?;
     delete_each(work, accessors).await
 }
 
-/// Deletes every token that a login method gave, with their children.
+/// Deletes every token that a login method gave, with their children. The method's own row must have been deleted in the same
+/// transaction before, so that no login is under way any more (see [`hold`]).
 pub async fn delete_of_mount(work: &mut Work, mount: MountId) -> Result<Vec<String>, StoreError> {
     let transaction = work.transaction().await?;
     let accessors = sqlx::query_scalar!("SELECT accessor FROM auth_token WHERE namespace = 0 AND mount = $1", mount.0)

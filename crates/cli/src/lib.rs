@@ -61,6 +61,15 @@ pub fn tell_usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(u8::from(error.use_stderr()))
 }
 
+/// Prints why a command of the server's half failed; exit code 1.
+#[must_use]
+pub fn tell_failure(why: &str) -> ExitCode {
+    let mut around = Surroundings::of_process();
+    // When stderr is closed nobody reads.
+    let _ = writeln!(around.stderr, "error: {why}");
+    ExitCode::FAILURE
+}
+
 /// Prints the script with which the shell completes the whole command line.
 #[must_use]
 pub fn completion(shell: Shell, command: &mut clap::Command) -> ExitCode {

@@ -1,0 +1,185 @@
+//! The composition root: reads the configuration, hardens the process, opens the store, the gate and the network, and ends them in order.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::{Config, LogFormat};
+use crate::gate::{Founding, Gate};
+use crate::http::limits::Limits;
+use crate::http::probe::Site;
+use crate::http::server::Server;
+use crate::http::tls::{Tls, TlsFiles};
+use crate::model::clock::Clock;
+use crate::store::connect::{self, Access};
+
+/// Why goldfin does not start or ended badly. The text says what to do.
+#[derive(Debug)]
+pub struct BootError(String);
+
+impl BootError {
+    pub fn new(what: impl std::fmt::Display) -> Self {
+        Self(what.to_string())
+    }
+}
+
+impl std::fmt::Display for BootError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BootError {}
+
+/// What a running node is made from, whoever configured it: the file, or `goldfin dev`.
+pub struct Node {
+    pub access: Access,
+    pub node: String,
+    pub key_file: Option<std::path::PathBuf>,
+    pub tls: TlsFiles,
+    pub address: std::net::SocketAddr,
+    pub public: Option<String>,
+    pub limits: Limits,
+}
+
+/// A node that listens; [`Running::serve`] answers requests until it is told to stop.
+pub struct Running {
+    pub gate: Arc<Gate>,
+    server: Server<Gate>,
+    tls: Arc<Tls>,
+    store: crate::store::Store,
+}
+
+/// No core dumps, no reading of our memory by other processes of the same user, and our pages locked where the limit allows.
+pub fn harden() {
+    let refused = |what: &str, error: nix::Error| tracing::warn!(%error, "cannot {what}");
+    if let Err(error) = setrlimit(Resource::RLIMIT_CORE, 0, 0) {
+        refused("switch core dumps off", error);
+    }
+    if let Err(error) = nix::sys::prctl::set_dumpable(false) {
+        refused("keep other processes from our memory", error);
+    }
+    // A finite limit is not enough: locking succeeds at first, and threads then fail to start.
+    match getrlimit(Resource::RLIMIT_MEMLOCK) {
+        Ok((soft, _)) if soft == nix::libc::RLIM_INFINITY => {
+            if let Err(error) =
+                nix::sys::mman::mlockall(nix::sys::mman::MlockAllFlags::MCL_CURRENT | nix::sys::mman::MlockAllFlags::MCL_FUTURE)
+            {
+                refused("lock our memory", error);
+            }
+        }
+        _ => tracing::info!("memory is not locked: set LimitMEMLOCK=infinity to keep keys out of swap"),
+    }
+}
+
+/// Log lines go to stderr. They hold ids and words of ours.
+pub fn start_logging(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("GOLDFIN_LOG_FILTER")
+        .unwrap_or_else(|_| "info,sqlx=warn,hyper=warn,rustls=warn".into());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match format {
+        LogFormat::Text => builder.with_target(false).try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    drop(started);
+}
+
+/// `goldfin server`: serves until SIGTERM or SIGINT.
+pub async fn server(config: Config) -> Result<(), BootError> {
+    let node = Node {
+        access: Access { options: config.database.options().map_err(BootError::new)?, pool: config.database.pool },
+        node: config.node,
+        key_file: config.seal.key_file,
+        tls: config.tls,
+        address: config.listen.address,
+        public: config.listen.public,
+        limits: config.limits,
+    };
+    Running::start(node).await?.serve(stop_signal()?).await;
+    Ok(())
+}
+
+/// `goldfin server migrate`: applies the migrations as the login that the configuration names.
+pub async fn migrate(config: &Config) -> Result<(), BootError> {
+    connect::migrate(&config.database.options().map_err(BootError::new)?).await.map_err(BootError::new)
+}
+
+/// `goldfin server check`: the configuration has been read; what it points at is looked at too.
+pub fn check(config: &Config) -> Result<(), BootError> {
+    config.database.options().map_err(BootError::new)?;
+    Tls::load(config.tls.clone()).map_err(BootError::new)?;
+    tracing::info!("the configuration is good");
+    Ok(())
+}
+
+impl Running {
+    /// Opens everything and listens. Nothing is answered before [`Self::serve`].
+    pub async fn start(node: Node) -> Result<Self, BootError> {
+        let clock = Clock::system();
+        let tls = Arc::new(Tls::load(node.tls).map_err(BootError::new)?);
+        let store = node.access.open().await.map_err(BootError::new)?;
+        let founding =
+            Founding { store: store.clone(), access: node.access, node: node.node, clock: clock.clone(), key_file: node.key_file };
+        let gate = Gate::open(founding).await.map_err(BootError::new)?;
+        let site = Site {
+            version: env!("CARGO_PKG_VERSION"),
+            build_date: "",
+            address: node.public.unwrap_or_else(|| format!("https://{}", node.address)),
+        };
+        let server = Server::bind(node.address, Arc::clone(&gate), Arc::clone(&tls), node.limits, clock, site)
+            .map_err(|error| BootError(format!("cannot listen on {}: {error}", node.address)))?;
+        Ok(Self { gate, server, tls, store })
+    }
+
+    pub fn address(&self) -> Result<std::net::SocketAddr, BootError> {
+        self.server.local_address().map_err(BootError::new)
+    }
+
+    /// Answers requests until `stop` resolves; then finishes those in flight, commits what was taken and forgets the keys.
+    pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) {
+        let Self { gate, server, tls, store } = self;
+        let reloads = tokio::spawn(reload_on_hangup(tls));
+        let stopped = server
+            .run(async move {
+                stop.await;
+                tracing::info!("stopping: requests in flight are finished");
+            })
+            .await;
+        if stopped.cut > 0 {
+            tracing::warn!(connections = stopped.cut, "connections were cut at the end of the drain timeout");
+        }
+        reloads.abort();
+        gate.seal().await;
+        store.close().await;
+        tracing::info!("stopped");
+    }
+}
+
+/// SIGTERM and SIGINT.
+pub fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, BootError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(BootError::new)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(BootError::new)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+async fn reload_on_hangup(tls: Arc<Tls>) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    while hangup.recv().await.is_some() {
+        match tls.reload() {
+            Ok(()) => tracing::info!("the certificate was read anew"),
+            Err(error) => tracing::error!(%error, "the certificate was not read anew, the old one stays"),
+        }
+    }
+}
+
+/// Reads the configuration for a command.
+pub fn load_config(file: Option<&Path>) -> Result<Config, BootError> {
+    Config::load(file, std::env::vars()).map_err(BootError::new)
+}

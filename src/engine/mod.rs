@@ -5,6 +5,7 @@
 
 pub mod absent;
 pub mod init;
+pub mod sys;
 
 use std::sync::Arc;
 

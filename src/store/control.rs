@@ -141,6 +141,28 @@ pub async fn lock(work: &mut Work, mac: &MacKey, key: &ControlKey) -> Result<Opt
     read(transaction, mac, key, true).await
 }
 
+/// Reads every row of a kind below a mount in the work's transaction, in byte order of their names. One whose MAC fails spoils the reading.
+pub async fn all(work: &mut Work, mac: &MacKey, kind: ControlKind, mount: MountId) -> Result<Vec<ControlRow>, StoreError> {
+    let transaction = work.transaction().await?;
+    let rows = sqlx::query!(
+        "SELECT name, version, body, mac FROM control WHERE namespace = 0 AND kind = $1 AND mount = $2 ORDER BY name",
+        kind.name(),
+        mount.0
+    )
+    .fetch_all(&mut **transaction)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let key = ControlKey { kind, mount, name: row.name };
+            if constant_time_eq(&key.mac(mac, row.version, &row.body), &row.mac) {
+                Ok(ControlRow { key, version: row.version, body: row.body })
+            } else {
+                Err(StoreError::Integrity("a control row was not written by goldfin"))
+            }
+        })
+        .collect()
+}
+
 /// The names of a kind below a mount, in byte order.
 pub async fn names(store: &Store, kind: ControlKind, mount: MountId) -> Result<Vec<String>, StoreError> {
     let mut connection = store.connection().await?;
@@ -156,10 +178,15 @@ pub async fn names(store: &Store, kind: ControlKind, mount: MountId) -> Result<V
 
 /// Writes a row in the work's transaction: a new one where `before` is 0, else the successor of version `before`.
 /// Somebody else's change in between is [`StoreError::Conflict`].
+///
+/// Versions come from one sequence: a row that is deleted and made again goes on above its former self, so that the former can be told
+/// from it when somebody puts it back.
 pub async fn put(work: &mut Work, mac: &MacKey, key: &ControlKey, before: i64, body: &str) -> Result<i64, StoreError> {
-    let version = before + 1;
-    let tag = key.mac(mac, version, body);
     let transaction = work.transaction().await?;
+    let version = sqlx::query_scalar!(r#"SELECT greatest(nextval('control_version'), $1::bigint + 1) AS "version!""#, before)
+        .fetch_one(&mut **transaction)
+        .await?;
+    let tag = key.mac(mac, version, body);
     let written = sqlx::query!(
         "INSERT INTO control (namespace, kind, mount, name, version, body, mac) VALUES (0, $1, $2, $3, $4, $5, $6)
          ON CONFLICT (namespace, kind, mount, name) DO UPDATE SET version = $4, body = $5, mac = $6 WHERE control.version = $7",

@@ -14,7 +14,6 @@ CREATE TABLE control (
 COMMENT ON TABLE control IS 'Mounts, accounts, aliases, roles, transformations, policies: one JSON document each';
 
 CREATE SEQUENCE mount_number AS integer START 10;
-CREATE SEQUENCE control_version AS bigint;
 
 CREATE TABLE auth_token (
     namespace   integer NOT NULL DEFAULT 0,

@@ -2,15 +2,15 @@
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON control, auth_token, replay, kv_secret, kv_version, transform_key, pii_token TO goldfin_app;
 GRANT SELECT, INSERT, UPDATE ON seal, kek, subject TO goldfin_app;
-GRANT USAGE ON SEQUENCE mount_number, control_version, transformation_number, pii_token_block, subject_id_seq TO goldfin_app;
+GRANT USAGE ON SEQUENCE mount_number, transformation_number, pii_token_block, subject_id_seq TO goldfin_app;
 
 GRANT SELECT ON ledger_stream, ledger_head, ledger_entry TO goldfin_app;
 REVOKE ALL ON FUNCTION ledger_claim(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger_claim(text) TO goldfin_app;
 REVOKE ALL ON FUNCTION ledger_append(integer, bigint, bytea, timestamptz[], uuid[], text[], text[], text[], text[], bytea[], text[], text[], bytea[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger_append(integer, bigint, bytea, timestamptz[], uuid[], text[], text[], text[], text[], bytea[], text[], text[], bytea[]) TO goldfin_app;
-REVOKE ALL ON FUNCTION pii_token_append(integer[], bigint[], bigint[], timestamptz[], bytea[], bytea[], bigint[]) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pii_token_append(integer[], bigint[], bigint[], timestamptz[], bytea[], bytea[], bigint[]) TO goldfin_app;
+REVOKE ALL ON FUNCTION pii_token_append(integer[], bigint[], bigint[], timestamptz[], bytea[], bytea[], bytea[], bigint[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pii_token_append(integer[], bigint[], bigint[], timestamptz[], bytea[], bytea[], bytea[], bigint[]) TO goldfin_app;
 -- A node reads which migrations were applied and refuses a schema that it does not know.
 DO $$
 BEGIN

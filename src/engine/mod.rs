@@ -5,7 +5,9 @@
 
 pub mod absent;
 pub mod init;
+pub mod kv;
 pub mod sys;
+pub mod transform;
 
 use std::sync::Arc;
 

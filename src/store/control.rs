@@ -178,15 +178,11 @@ pub async fn names(store: &Store, kind: ControlKind, mount: MountId) -> Result<V
 
 /// Writes a row in the work's transaction: a new one where `before` is 0, else the successor of version `before`.
 /// Somebody else's change in between is [`StoreError::Conflict`].
-///
-/// Versions come from one sequence: a row that is deleted and made again goes on above its former self, so that the former can be told
-/// from it when somebody puts it back.
 pub async fn put(work: &mut Work, mac: &MacKey, key: &ControlKey, before: i64, body: &str) -> Result<i64, StoreError> {
-    let transaction = work.transaction().await?;
-    let version = sqlx::query_scalar!(r#"SELECT greatest(nextval('control_version'), $1::bigint + 1) AS "version!""#, before)
-        .fetch_one(&mut **transaction)
-        .await?;
+    // A name that was deleted and comes back must be newer than whatever stood there: an older version counts as put back.
+    let version = if before == 0 { work.now().unix_micros().max(1) } else { before + 1 };
     let tag = key.mac(mac, version, body);
+    let transaction = work.transaction().await?;
     let written = sqlx::query!(
         "INSERT INTO control (namespace, kind, mount, name, version, body, mac) VALUES (0, $1, $2, $3, $4, $5, $6)
          ON CONFLICT (namespace, kind, mount, name) DO UPDATE SET version = $4, body = $5, mac = $6 WHERE control.version = $7",

@@ -32,6 +32,8 @@ mod options;
 mod output;
 mod session;
 mod surroundings;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod yaml;
 
@@ -70,6 +72,16 @@ pub fn tell_failure(why: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// Shows the report of a verification that the server's half carried out, and gives its exit code.
+#[must_use]
+pub fn tell_verification(options: GlobalOptions, report: &[u8]) -> ExitCode {
+    let mut session = match Session::new(options, Surroundings::of_process()) {
+        Ok(session) => session,
+        Err(code) => return ExitCode::from(code),
+    };
+    ExitCode::from(commands::audit::show_report(&mut session, report))
+}
+
 /// Prints the script with which the shell completes the whole command line.
 #[must_use]
 pub fn completion(shell: Shell, command: &mut clap::Command) -> ExitCode {
@@ -98,8 +110,10 @@ fn run_in(command: ClientCommand, options: GlobalOptions, around: Surroundings) 
         Ok(session) => session,
         Err(code) => return code,
     };
-    let outcome = command.run(&mut session).and_then(|()| session.out.flush());
-    match outcome {
+    let outcome = command.run(&mut session);
+    // What was printed before a failure is a result too.
+    let flushed = session.out.flush();
+    match outcome.and(flushed) {
         Ok(()) => 0,
         Err(failure) => {
             session.out.failure(&failure);

@@ -97,7 +97,15 @@ fn wanted(call: &mut Call) -> Result<Wanted, Fault> {
         return Err(body.wrong("metadata", "holds at most 64 members of at most 512 bytes"));
     }
     // Vault's members for tokens and addresses of a user; a caller who sends one relies on it.
-    body.finish(&["token_bound_cidrs", "bound_cidrs", "token_num_uses", "token_max_ttl", "token_explicit_max_ttl", "policies", "token_policies"])?;
+    body.finish(&[
+        "token_bound_cidrs",
+        "bound_cidrs",
+        "token_num_uses",
+        "token_max_ttl",
+        "token_explicit_max_ttl",
+        "policies",
+        "token_policies",
+    ])?;
     Ok(wanted)
 }
 
@@ -131,9 +139,12 @@ fn checked_aliases(aliases: Vec<String>) -> Result<Vec<String>, Fault> {
 
 /// The identity is whatever the method proves, compared byte for byte: text without controls and in one normal form.
 fn is_alias(text: &str) -> bool {
-    let hidden = |c: char| c.is_control() || matches!(c, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}');
+    let hidden =
+        |c: char| c.is_control() || matches!(c, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}');
     // A colon in the method is somebody's `method:identity`, which would name another identity than the one that is meant.
-    let parts = text.split_once('/').filter(|(method, identity)| crate::model::path::is_name(method) && !method.contains(':') && !identity.is_empty());
+    let parts = text
+        .split_once('/')
+        .filter(|(method, identity)| crate::model::path::is_name(method) && !method.contains(':') && !identity.is_empty());
     parts.is_some() && text.len() <= 512 && !text.chars().any(hidden) && is_nfc(text)
 }
 
@@ -151,10 +162,14 @@ mod tests {
 
     #[test]
     fn aliases_name_a_method_and_an_identity() {
-        for good in ["kerberos/web@EXAMPLE.TEST", "kerberos/HTTP/web.example.test@EXAMPLE.TEST", "jwt/https://issuer.test/users/7", "jwt/a|b"] {
+        for good in
+            ["kerberos/web@EXAMPLE.TEST", "kerberos/HTTP/web.example.test@EXAMPLE.TEST", "jwt/https://issuer.test/users/7", "jwt/a|b"]
+        {
             assert!(is_alias(good), "{good}");
         }
-        for bad in ["", "kerberos", "kerberos/", "/x", "kerberos:HTTP/web@EXAMPLE.TEST", "jwt/a\u{202e}b", "jwt/a\nb", "jwt/e\u{301}", "j wt/a"] {
+        for bad in
+            ["", "kerberos", "kerberos/", "/x", "kerberos:HTTP/web@EXAMPLE.TEST", "jwt/a\u{202e}b", "jwt/a\nb", "jwt/e\u{301}", "j wt/a"]
+        {
             assert!(!is_alias(bad), "{bad:?}");
         }
     }

@@ -15,19 +15,14 @@ use crate::model::fault::Fault;
 use crate::model::operation::{Circumstances, Resource, ResourceKind};
 use crate::model::reply::Reply;
 use crate::policy::asked::Asked;
+use crate::store::auth_token;
 use crate::store::control::{self, ControlKey, ControlKind, SERVER};
 use crate::store::work::Work;
-use crate::store::auth_token;
 
 use super::{AccountOp, Wanted};
 
 impl System {
-    pub(in crate::engine::sys) async fn run_accounts(
-        &self,
-        op: &AccountOp,
-        who: &Arc<Principal>,
-        work: &mut Work,
-    ) -> Result<Reply, Fault> {
+    pub(in crate::engine::sys) async fn run_accounts(&self, op: &AccountOp, who: &Arc<Principal>, work: &mut Work) -> Result<Reply, Fault> {
         match op {
             AccountOp::List => Reply::keys(control::names(work.store(), ControlKind::Account, SERVER).await?),
             AccountOp::Read(name) => {

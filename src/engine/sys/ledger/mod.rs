@@ -16,11 +16,21 @@ use super::parse::{only, unknown_path};
 
 #[derive(Debug)]
 pub enum LedgerOp {
-    Entries { filter: Filter, ndjson: bool },
+    Entries {
+        filter: Filter,
+        ndjson: bool,
+    },
     /// The same with a person's own identifier, which belongs in no path or query; its keyed hash is looked for.
-    Search { filter: Filter, subject: Option<(Plaintext, String)>, ndjson: bool },
+    Search {
+        filter: Filter,
+        subject: Option<(Plaintext, String)>,
+        ndjson: bool,
+    },
     /// A stream by its number or its node's name.
-    Entry { stream: String, seq: i64 },
+    Entry {
+        stream: String,
+        seq: i64,
+    },
     Verify,
 }
 
@@ -106,12 +116,16 @@ fn filter(mut text: impl FnMut(&'static str) -> Result<Option<String>, Fault>) -
     }
     let subject = match text("subject")? {
         Some(hash) => Some(hash_of(&hash).ok_or_else(|| {
-            Fault::invalid("`subject` must be the hash that entries show; to search by a person's own identifier write it to `sys/ledger/search`")
+            Fault::invalid(
+                "`subject` must be the hash that entries show; to search by a person's own identifier write it to `sys/ledger/search`",
+            )
         })?),
         None => None,
     };
-    let request = text("request_id")?.map(|id| id.parse().map_err(|_| ())).transpose().map_err(invalid("`request_id` must be a request's id"))?;
-    let limit = text("limit")?.map_or(Ok(DEFAULT_LIMIT), |limit| limit.parse()).map_err(|_| Fault::invalid("`limit` must be a whole number"))?;
+    let request =
+        text("request_id")?.map(|id| id.parse().map_err(|_| ())).transpose().map_err(invalid("`request_id` must be a request's id"))?;
+    let limit =
+        text("limit")?.map_or(Ok(DEFAULT_LIMIT), |limit| limit.parse()).map_err(|_| Fault::invalid("`limit` must be a whole number"))?;
     let before = match text("before")? {
         Some(cursor) => Some(cursor),
         None => text("after")?,

@@ -128,7 +128,9 @@ fn refuse_fixed(path: &str) -> Result<(), Fault> {
 fn refuse_reserved(side: Side, path: &str) -> Result<(), Fault> {
     let first = path.split('/').next().unwrap_or_default();
     if side == Side::Engines && RESERVED.contains(&first) {
-        return Err(Fault::invalid("the path begins with a reserved name: `sys`, `auth`, `identity` or `cubbyhole`; login methods are enabled at `sys/auth`"));
+        return Err(Fault::invalid(
+            "the path begins with a reserved name: `sys`, `auth`, `identity` or `cubbyhole`; login methods are enabled at `sys/auth`",
+        ));
     }
     refuse_fixed(path)?;
     // `…/tune` is how the mount before it is tuned.
@@ -136,8 +138,15 @@ fn refuse_reserved(side: Side, path: &str) -> Result<(), Fault> {
 }
 
 /// Members that would have restricted the mount, and that goldfin does not have.
-const RESTRICTING: &[&str] =
-    &["seal_wrap", "local", "external_entropy_access", "force_no_cache", "allowed_managed_keys", "user_lockout_config", "identity_token_key"];
+const RESTRICTING: &[&str] = &[
+    "seal_wrap",
+    "local",
+    "external_entropy_access",
+    "force_no_cache",
+    "allowed_managed_keys",
+    "user_lockout_config",
+    "identity_token_key",
+];
 
 fn parse_new(mut body: Members, side: Side) -> Result<New, Fault> {
     let kind = body.word("type")?.ok_or_else(|| body.missing("type"))?;

@@ -18,7 +18,7 @@ use crate::store::control::{self, ControlKey, ControlKind, SERVER};
 use crate::store::work::Work;
 use crate::store::{auth_token, kv, subject, transform};
 
-use super::{MountOp, New, Side, Tuning, shown};
+use super::{MountOp, New, Tuning, shown};
 
 impl System {
     pub(in crate::engine::sys) async fn run_mounts(&self, op: &MountOp, work: &mut Work) -> Result<Reply, Fault> {

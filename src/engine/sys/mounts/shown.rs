@@ -33,7 +33,11 @@ pub(super) fn table(snapshot: &Snapshot, side: Side) -> Vec<(String, Node)> {
 
 /// For `sys/internal/ui/mounts`.
 pub(in crate::engine::sys) fn brief(mount: &Mount) -> Node {
-    Node::object([("type", Node::text(mount.kind.name())), ("description", Node::text(mount.description.clone())), ("options", options(mount))])
+    Node::object([
+        ("type", Node::text(mount.kind.name())),
+        ("description", Node::text(mount.description.clone())),
+        ("options", options(mount)),
+    ])
 }
 
 pub(in crate::engine::sys) fn whole(mount: &Mount) -> Vec<(String, Node)> {

@@ -20,13 +20,7 @@ use crate::store::work::Work;
 use super::{Question, Target};
 
 impl System {
-    pub(super) async fn explain(
-        &self,
-        account: &str,
-        groups: &[String],
-        question: &Question,
-        work: &mut Work,
-    ) -> Result<Reply, Fault> {
+    pub(super) async fn explain(&self, account: &str, groups: &[String], question: &Question, work: &mut Work) -> Result<Reply, Fault> {
         let mut held = self.groups_of(account, !groups.is_empty(), work).await?;
         held.extend(groups.iter().filter(|group| !held.contains(group)).cloned().collect::<Vec<_>>());
         let groups = held;
@@ -130,10 +124,8 @@ impl System {
 
 /// Finds the mount of what lives under one, where it was not said.
 fn placed(resource: &Resource, snapshot: &Snapshot) -> Resource {
-    let below = matches!(
-        resource.kind,
-        ResourceKind::Secret | ResourceKind::Transformation | ResourceKind::Subject | ResourceKind::Setting
-    );
+    let below =
+        matches!(resource.kind, ResourceKind::Secret | ResourceKind::Transformation | ResourceKind::Subject | ResourceKind::Setting);
     let mut resource = resource.clone();
     if below && resource.mount.is_none() {
         let holds = |path: &str| resource.id.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));

@@ -23,19 +23,37 @@ pub use ask::{Question, Target};
 
 #[derive(Debug)]
 pub enum PolicyOp {
-    List { old: bool },
-    Read { name: String, old: bool },
-    Write { source: PolicySource, own: bool },
+    List {
+        old: bool,
+    },
+    Read {
+        name: String,
+        old: bool,
+    },
+    Write {
+        source: PolicySource,
+        own: bool,
+    },
     Delete(String),
     /// Puts a whole set in the place of the stored one.
     Load(Vec<PolicySource>),
     /// Runs decision tables against the given set, or the one in force.
-    Test { set: Option<Vec<PolicySource>>, tables: Vec<(String, String)> },
+    Test {
+        set: Option<Vec<PolicySource>>,
+        tables: Vec<(String, String)>,
+    },
     /// The groups are added to those of the account.
-    Explain { account: String, groups: Vec<String>, question: Question },
+    Explain {
+        account: String,
+        groups: Vec<String>,
+        question: Question,
+    },
     Who(Question),
     /// Turns a policy of Vault into Cedar; stores nothing.
-    Convert { name: String, text: String },
+    Convert {
+        name: String,
+        text: String,
+    },
 }
 
 impl PolicyOp {
@@ -165,7 +183,9 @@ fn sources(body: &mut Members) -> Result<Option<Vec<PolicySource>>, Fault> {
         .enumerate()
         .map(|(item, (name, text))| match checked_name(&name) {
             Ok(name) => Ok(PolicySource { name, text }),
-            Err(_) => Err(Fault::Invalid(Complaint::new("a policy's name holds letters, digits and `._@+=:-` only, at most 128").item(item))),
+            Err(_) => {
+                Err(Fault::Invalid(Complaint::new("a policy's name holds letters, digits and `._@+=:-` only, at most 128").item(item)))
+            }
         })
         .collect::<Result<_, _>>()
         .map(Some)

@@ -9,8 +9,9 @@ use parking_lot::Mutex;
 use crate::audit::recorder::{OpenError, Recorder, WriterThread};
 use crate::auth::authenticator::Authenticator;
 use crate::engine::Tools;
-use crate::engine::absent::Absent;
+use crate::engine::auth_token::AuthTokens;
 use crate::engine::kv::Kv;
+use crate::engine::login::Login;
 use crate::engine::sys::System;
 use crate::engine::transform::Transform;
 use crate::model::change::Change;
@@ -46,8 +47,8 @@ pub struct House {
 /// One of each kind. The exhaustive match in `perform` is the checklist of whoever adds one.
 pub(super) struct Engines {
     pub system: System,
-    pub auth_token: Absent,
-    pub login: Absent,
+    pub auth_token: AuthTokens,
+    pub login: Login,
     pub kv: Kv,
     pub transform: Transform,
 }
@@ -66,8 +67,8 @@ impl House {
         let authenticator = Authenticator::new(store.clone(), Arc::clone(barrier.lookup()), Arc::clone(barrier.control()), clock.clone());
         let engines = Engines {
             system: System::new(tools.clone(), Arc::clone(&rules), clock),
-            auth_token: Absent,
-            login: Absent,
+            auth_token: AuthTokens::new(tools.clone()),
+            login: Login::new(tools.clone()),
             kv: Kv::new(tools.clone()),
             transform: Transform::new(tools),
         };

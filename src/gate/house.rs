@@ -75,7 +75,7 @@ impl House {
         let (lookup, control) = (Arc::clone(barrier.lookup()), Arc::clone(barrier.control()));
         let authenticator = Arc::new(Authenticator::new(store.clone(), lookup, control, clock.clone()));
         let engines = Engines {
-            system: System::new(tools.clone(), Arc::clone(&rules), clock),
+            system: System::new(tools.clone(), Arc::clone(&rules), clock.clone()),
             auth_token: AuthTokens::new(tools.clone()),
             login: Login::new(tools.clone()),
             kv: Kv::new(tools.clone()),

@@ -8,3 +8,4 @@ mod kerberos;
 mod kv;
 mod server;
 mod start;
+mod sys;

@@ -7,3 +7,5 @@ mod kdc;
 mod kerberos;
 mod server;
 mod start;
+mod subjects;
+mod transform;

@@ -5,6 +5,7 @@
 mod kdc;
 #[cfg(feature = "kerberos")]
 mod kerberos;
+mod kv;
 mod server;
 mod start;
 mod subjects;

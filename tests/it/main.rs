@@ -10,3 +10,4 @@ mod server;
 mod start;
 mod subjects;
 mod transform;
+mod transform_rights;

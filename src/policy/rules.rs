@@ -272,7 +272,7 @@ mod tests {
             let own = groups(&["own"]);
             assert!(
                 set.decide(&Asked::account(odd, &own), Action::ReadSecret, &secret(&format!("{odd}/db")), &one(), NOW).allowed
-                    == !odd.contains('/')
+                    != odd.contains('/')
             );
             assert!(!set.decide(&Asked::account(odd, &own), Action::ReadSecret, &secret("app/db"), &one(), NOW).allowed);
         }

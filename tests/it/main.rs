@@ -8,4 +8,7 @@ mod kerberos;
 mod kv;
 mod server;
 mod start;
+mod subjects;
 mod sys;
+mod transform;
+mod transform_rights;

@@ -1,9 +1,12 @@
 //! The integration tests: one binary that mirrors `src`. Every server is the real one with a PostgreSQL of its own.
 #![cfg(test)]
 
+mod auth_token;
 #[cfg(feature = "kerberos")]
 mod kdc;
 #[cfg(feature = "kerberos")]
 mod kerberos;
+mod login;
+mod second_node;
 mod server;
 mod start;

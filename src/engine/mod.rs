@@ -6,6 +6,7 @@
 pub mod absent;
 pub mod auth_token;
 pub mod init;
+pub mod keys;
 pub mod kv;
 pub mod login;
 pub mod transform;

@@ -62,6 +62,14 @@ pub async fn insert(work: &Work, subjects: &mut [(Vec<u8>, SubjectRow)]) -> Resu
 pub async fn erase(work: &mut Work, hash: &[u8]) -> Result<Vec<i64>, StoreError> {
     let (mount, now) = (work.mount_id().0, work.now());
     let transaction = work.transaction().await?;
+    // Not the weaker lock of the UPDATE, which a re-wrapping takes too: this one also stops new tokens of the subject.
+    sqlx::query!(
+        "SELECT id FROM subject WHERE namespace = 0 AND mount = $1 AND hash = $2 AND wrapped_key IS NOT NULL FOR UPDATE",
+        mount,
+        hash
+    )
+    .fetch_all(&mut **transaction)
+    .await?;
     Ok(sqlx::query_scalar!(
         "UPDATE subject SET wrapped_key = NULL, erased = $3 WHERE namespace = 0 AND mount = $1 AND hash = $2 AND wrapped_key IS NOT NULL RETURNING id",
         mount,

@@ -6,6 +6,7 @@ mod auth_token;
 mod kdc;
 #[cfg(feature = "kerberos")]
 mod kerberos;
+mod kv;
 mod login;
 mod second_node;
 mod server;

@@ -1,11 +1,14 @@
 //! The integration tests: one binary that mirrors `src`. Every server is the real one with a PostgreSQL of its own.
 #![cfg(test)]
 
+mod auth_token;
 #[cfg(feature = "kerberos")]
 mod kdc;
 #[cfg(feature = "kerberos")]
 mod kerberos;
 mod kv;
+mod login;
+mod second_node;
 mod server;
 mod start;
 mod subjects;

@@ -103,7 +103,12 @@ pub async fn server(config: Config) -> Result<(), BootError> {
 
 /// `goldfin server migrate`: applies the migrations as the login that the configuration names.
 pub async fn migrate(config: &Config) -> Result<(), BootError> {
-    connect::migrate(&config.database.options().map_err(BootError::new)?).await.map_err(BootError::new)
+    prepare(&config.database.options().map_err(BootError::new)?).await
+}
+
+/// Applies the migrations with a login that may become the owner.
+pub async fn prepare(migrator: &connect::PgConnectOptions) -> Result<(), BootError> {
+    connect::migrate(migrator).await.map_err(BootError::new)
 }
 
 /// `goldfin server check`: the configuration has been read; what it points at is looked at too.

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::http::limits::Limits;
 use crate::http::tls::TlsFiles;
 use crate::model::path::is_name;
+use crate::store::connect::{PgConnectOptions, PgSslMode};
 
 /// Variables that belong to the client half or to scripts, not to the server's configuration.
 const NOT_OURS: [&str; 7] = [

@@ -21,7 +21,7 @@ use crate::model::clock::Clock;
 use crate::model::document::Node as Json;
 use crate::model::path::CanonicalPath;
 use crate::model::reply::Answer;
-use crate::store::connect::{self, Access};
+use crate::store::connect::Access;
 
 use super::certificates::DevelopmentCertificates;
 use super::folder::EphemeralFolder;
@@ -89,7 +89,7 @@ async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), BootError> {
     postgres.prepare_roles().await.map_err(BootError::new)?;
-    connect::migrate(&postgres.url_migrator()).await.map_err(BootError::new)?;
+    boot::prepare(&postgres.url_migrator()).await?;
     let certificates = DevelopmentCertificates::open(&folder.join("certs"), Clock::system().now().to_date()).map_err(BootError::new)?;
     let server = certificates.server();
     let address_file = folder.join("address");
@@ -124,7 +124,7 @@ async fn serve(
     }
     tracing::info!(address = %format!("https://{address}"), variables = %folder.join("dev.env").display(), "ready; `source` the variables to talk to it");
     serving.await.map_err(BootError::new)?;
-    drop(ended.send(true));
+    let _ = ended.send(true);
     guard.await.map_err(BootError::new)?
 }
 

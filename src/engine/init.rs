@@ -63,7 +63,6 @@ pub fn parse(mut call: Call) -> Result<InitOp, Fault> {
 }
 
 /// Stores what [`crate::seal::shares::make`] made.
-#[expect(missing_debug_implementations, reason = "it holds the shares and the root token")]
 pub struct Init {
     made: Mutex<Option<Made>>,
     root_token: AuthToken,

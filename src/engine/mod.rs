@@ -5,6 +5,7 @@
 
 pub mod absent;
 pub mod init;
+pub mod kv;
 
 use std::sync::Arc;
 

@@ -10,6 +10,7 @@ use crate::audit::recorder::{OpenError, Recorder, WriterThread};
 use crate::auth::authenticator::Authenticator;
 use crate::engine::Tools;
 use crate::engine::absent::Absent;
+use crate::engine::kv::Kv;
 use crate::model::change::Change;
 use crate::model::clock::Clock;
 use crate::model::fault::Fault;
@@ -35,7 +36,6 @@ pub struct House {
     pub(super) directory: Arc<Directory>,
     pub(super) engines: Engines,
     barrier: Arc<Barrier>,
-    clock: Clock,
     writer: Mutex<Option<WriterThread>>,
     /// Told when a change says that this node is to be sealed.
     sealing: tokio::sync::watch::Sender<bool>,
@@ -46,13 +46,9 @@ pub(super) struct Engines {
     pub system: Absent,
     pub auth_token: Absent,
     pub login: Absent,
-    pub kv: Absent,
+    pub kv: Kv,
     pub transform: Absent,
 }
-
-/// Why the house cannot be opened, in words for the operator.
-#[derive(Debug)]
-pub struct CannotOpen(pub Fault);
 
 impl House {
     /// Opens the ledger's stream, the directory and the policies behind a barrier.
@@ -67,9 +63,9 @@ impl House {
         let tools = Tools { barrier: Arc::clone(&barrier), directory: Arc::clone(&directory) };
         let authenticator = Authenticator::new(store.clone(), Arc::clone(barrier.lookup()), Arc::clone(barrier.control()), clock.clone());
         let _ = tools;
-        let engines = Engines { system: Absent, auth_token: Absent, login: Absent, kv: Absent, transform: Absent };
+        let engines = Engines { system: Absent, auth_token: Absent, login: Absent, kv: Kv::new(tools.clone()), transform: Absent };
         let (sealing, _) = tokio::sync::watch::channel(false);
-        Ok(Self { store, recorder, authenticator, rules, directory, engines, barrier, clock, writer: Mutex::new(Some(writer)), sealing })
+        Ok(Self { store, recorder, authenticator, rules, directory, engines, barrier, writer: Mutex::new(Some(writer)), sealing })
     }
 
     /// Resolves when a committed request asked for the seal.
@@ -86,7 +82,7 @@ impl House {
             match change {
                 Change::Directory => self.reload().await,
                 Change::Keyring => self.reload_keyring().await,
-                Change::Secret(..) => {}
+                Change::Secret(mount, path) => self.engines.kv.forget(*mount, path),
                 Change::Sealed => drop(self.sealing.send(true)),
                 Change::Account(_) | Change::AuthToken(_) | Change::Subject(_) => {}
             }
@@ -117,6 +113,7 @@ impl House {
     /// Reads the directory anew. A set of policies that does not compile, or holds a row that goldfin did not write, is not taken: the
     /// old one goes on.
     async fn reload(&self) {
+        self.engines.kv.forget_all();
         if self.directory.reload(&self.store, self.barrier.control()).await.is_err() {
             tracing::error!(alarm = "directory", "the directory cannot be read anew, the old one goes on");
             return;

@@ -45,7 +45,7 @@ impl House {
             let fault = Fault::invalid("response wrapping is not supported yet, leave `X-Vault-Wrap-TTL` out");
             return self.refuse(&asked, &who, Some(&mount), fault, Facts::default()).await;
         }
-        let body = match parse_body(&body) {
+        let body = match Node::of_body(&body) {
             Ok(node) => node,
             Err(fault) => return self.refuse(&asked, &who, Some(&mount), fault, Facts::default()).await,
         };
@@ -132,10 +132,6 @@ impl House {
 /// Where a caller without auth token gets as far as a parse: logins only. Everything else is refused alike, whatever is there.
 fn open_to_strangers(kind: Kind, tail: &str) -> bool {
     kind.is_login() && (tail == "login" || tail.starts_with("login/"))
-}
-
-fn parse_body(body: &goldfin_crypto::Plaintext) -> Result<Node, Fault> {
-    if body.is_empty() { Ok(Node::Null) } else { Node::parse(body.expose()) }
 }
 
 pub(super) fn malformed_fault(malformed: Malformed) -> Fault {

@@ -45,7 +45,6 @@ impl Released {
         self.outcome.is_ok()
     }
 
-    #[must_use]
     pub fn into_outcome(self) -> Result<Reply, Fault> {
         self.outcome
     }

@@ -98,7 +98,7 @@ impl Gate {
     }
 
     pub(super) async fn at_the_door(self: Arc<Self>, door: Door, asked: Asked, request: Request) -> Released {
-        let body = if request.body.is_empty() { Ok(Node::Null) } else { Node::parse(request.body.expose()) };
+        let body = Node::of_body(&request.body);
         match door {
             Door::Init => {
                 let outcome = match body {

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::limits::Limits;
 use crate::gate::request::{MAX_BATCH_BODY, MAX_BODY, Malformed};
+use crate::model::clock;
 use crate::model::path::CanonicalPath;
 
 /// What a body starts with, whatever length it claims.
@@ -87,7 +88,7 @@ where
         return Err(Malformed::BodyTooLarge);
     }
     let most = claimed.unwrap_or(limit);
-    let begun = Instant::now();
+    let begun = clock::instant();
     let reading = fill(body, most, begun, limits, budget, &mut held);
     let mut buffer = match tokio::time::timeout_at(begun + limits.body_timeout, reading).await {
         Ok(buffer) => buffer?,
@@ -171,7 +172,7 @@ mod tests {
                 return Poll::Ready(None);
             }
             std::task::ready!(self.sleep.as_mut().poll(cx));
-            let next = Instant::now() + self.pause;
+            let next = clock::instant() + self.pause;
             self.sleep.as_mut().reset(next);
             self.times -= 1;
             Poll::Ready(Some(Ok(Frame::data(Bytes::from(vec![b'x'; self.size])))))
@@ -218,11 +219,11 @@ mod tests {
     async fn cuts_what_is_slow() {
         let limits =
             Limits { body_timeout: Duration::from_secs(30), body_grace: Duration::from_secs(5), body_min_rate: 100, ..Limits::default() };
-        let begun = Instant::now();
+        let begun = clock::instant();
         let trickle = read(Drip::new(1, Duration::from_secs(1), 1_000), 1_000_000, &limits, &budget()).await;
         assert_eq!(trickle.err(), Some(Malformed::BodyIncomplete));
         assert!(begun.elapsed() < Duration::from_secs(7), "cut by the rate");
-        let begun = Instant::now();
+        let begun = clock::instant();
         let long = read(Drip::new(200, Duration::from_secs(1), 1_000), 1_000_000, &limits, &budget()).await;
         assert_eq!(long.err(), Some(Malformed::BodyIncomplete));
         assert_eq!(begun.elapsed(), Duration::from_secs(30), "cut by the deadline");

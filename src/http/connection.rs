@@ -32,7 +32,7 @@ use super::request::Head;
 use super::tls::Tls;
 use super::wire::Wire;
 use crate::gate::request::{self as gate, Malformed, Peer};
-use crate::model::clock::Clock;
+use crate::model::clock::{self, Clock};
 
 /// How long a connection that was asked to end, or whose request was not read to its end, may take to go.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -140,7 +140,7 @@ where
     let (limits, pulse) = (&line.shared.limits, &line.pulse);
     let mut ticks = interval(limits.tick());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut turn_ends = Instant::now() + limits.answer_timeout;
+    let mut turn_ends = clock::instant() + limits.answer_timeout;
     let mut asked_to_end: Option<Instant> = None;
     loop {
         tokio::select! {
@@ -151,7 +151,7 @@ where
             phase = next(&mut phase) => match phase {
                 Phase::Cutting => return Ending::Cut,
                 Phase::Serving | Phase::Draining => {
-                    asked_to_end.get_or_insert_with(Instant::now);
+                    asked_to_end.get_or_insert_with(clock::instant);
                     connection.as_mut().graceful_shutdown();
                 }
             },

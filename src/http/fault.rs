@@ -1,16 +1,14 @@
 //! A fault as HTTP: its status, and `{"errors":["…"]}`. The texts are the fault's own; nothing of the request gets in here.
 
-use goldfin_crypto::Zeroizing;
-
 use crate::model::document::Node;
 use crate::model::fault::Fault;
 
 /// The status and the body. A fault without words (an empty LIST) has an empty list of errors, as clients of Vault expect it.
 #[must_use]
-pub fn encode(fault: &Fault) -> (u16, Zeroizing<Vec<u8>>) {
+pub fn describe(fault: &Fault) -> (u16, Node) {
     let said = fault.to_string();
     let errors = if said.is_empty() { Node::List(Vec::new()) } else { Node::texts([said]) };
-    (fault.status(), Node::object([("errors", errors)]).to_plaintext().expose_into())
+    (fault.status(), Node::object([("errors", errors)]))
 }
 
 /// The seconds of `Retry-After` (RFC 9110 section 10.2.3), rounded up, at least 1.
@@ -30,13 +28,13 @@ mod tests {
     use crate::model::fault::Complaint;
 
     fn body(fault: &Fault) -> String {
-        String::from_utf8(encode(fault).1.to_vec()).expect("utf-8")
+        describe(fault).1.to_plaintext().expose_text().expect("utf-8").to_owned()
     }
 
     #[test]
     fn errors_are_a_list_of_texts() {
         assert_eq!(body(&Fault::Denied), r#"{"errors":["permission denied"]}"#);
-        assert_eq!(encode(&Fault::Denied).0, 403);
+        assert_eq!(describe(&Fault::Denied).0, 403);
         assert_eq!(body(&Fault::not_found("")), r#"{"errors":[]}"#);
         let quoted = Fault::Invalid(Complaint::new("is not known").at("role").stored("a\"b"));
         assert_eq!(body(&quoted), r#"{"errors":["`role` is not known (`a\"b`)"]}"#);

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::limits::Limits;
+use crate::model::clock;
 
 const NEVER: u64 = u64::MAX;
 
@@ -48,7 +49,7 @@ pub(super) enum Verdict {
 impl Pulse {
     pub fn new() -> Self {
         Self {
-            started: Instant::now(),
+            started: clock::instant(),
             busy: AtomicUsize::new(0),
             quiet_since: AtomicU64::new(0),
             served: AtomicBool::new(false),

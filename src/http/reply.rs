@@ -75,8 +75,8 @@ fn respond(status: u16, kind: &'static str, body: Zeroizing<Vec<u8>>) -> Respons
 }
 
 fn encode_fault(refusal: &Fault) -> Response<Zeroizing<Vec<u8>>> {
-    let (status, body) = fault::encode(refusal);
-    let mut response = respond(status, JSON, body);
+    let (status, body) = fault::describe(refusal);
+    let mut response = respond(status, JSON, body.to_plaintext().expose_into());
     if matches!(refusal, Fault::Unauthenticated(_)) {
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Negotiate"));
     }

@@ -92,20 +92,12 @@ impl Tls {
         Ok(Self { files, current: ArcSwap::from_pointee(loaded) })
     }
 
-    /// Reads the files anew, for the connections that come; the present ones keep what they have. On an error nothing changes.
-    /// Tickets of the old configuration are worthless afterwards, so a CA that was taken away cannot come back by resumption.
+    /// Reads the files anew, for the connections that come; the present ones keep what they have. On an error nothing changes, and
+    /// the caller logs it. Tickets of the old configuration are worthless afterwards, so that a CA that was taken away cannot come
+    /// back by resumption.
     pub fn reload(&self) -> Result<(), TlsError> {
-        match Loaded::read(&self.files) {
-            Ok(loaded) => {
-                self.current.store(Arc::new(loaded));
-                tracing::info!(certificate = %self.files.certificate.display(), "TLS files reloaded");
-                Ok(())
-            }
-            Err(error) => {
-                tracing::error!(%error, "TLS files not reloaded, the old ones stay in use");
-                Err(error)
-            }
-        }
+        self.current.store(Arc::new(Loaded::read(&self.files)?));
+        Ok(())
     }
 
     #[must_use]

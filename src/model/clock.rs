@@ -122,6 +122,13 @@ impl Clock {
     }
 }
 
+/// The present on the timers' own scale, for timeouts: not a time of day, and a test can stop it.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
+#[must_use]
+pub fn instant() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
 fn system_micros() -> i64 {
     match SystemTime::now().duration_since(UNIX_EPOCH) {

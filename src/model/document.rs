@@ -40,6 +40,11 @@ impl Node {
         built
     }
 
+    /// Reads a request's body; an empty one is null.
+    pub fn of_body(body: &Plaintext) -> Result<Self, Fault> {
+        if body.is_empty() { Ok(Self::Null) } else { Self::parse(body.expose()) }
+    }
+
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text(Plaintext::from_text(text.into()))
     }

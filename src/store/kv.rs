@@ -59,58 +59,82 @@ pub async fn lock(work: &mut Work, path: &str) -> Result<Option<SecretRow>, Stor
     .await?)
 }
 
-/// Inserts a new secret's row, or replaces a locked one of revision `before`.
-pub async fn put(work: &mut Work, path: &str, before: Option<i64>, row: &SecretRow) -> Result<(), StoreError> {
+/// Reads one version of a locked secret.
+pub async fn read_version(work: &mut Work, path: &str, version: i64) -> Result<Option<VersionRow>, StoreError> {
     let mount = work.mount_id().0;
     let transaction = work.transaction().await?;
-    let written = match before {
-        None => {
-            sqlx::query!(
-                "INSERT INTO kv_secret (namespace, mount, path, current, revision, wrapped_key, body) VALUES (0, $1, $2, $3, $4, $5, $6)
-                 ON CONFLICT DO NOTHING",
-                mount,
-                path,
-                row.current,
-                row.revision,
-                row.wrapped_key,
-                row.body
-            )
-            .execute(&mut **transaction)
-            .await?
-        }
-        Some(before) => {
-            sqlx::query!(
-                "UPDATE kv_secret SET current = $3, revision = $4, wrapped_key = $5, body = $6
-                 WHERE namespace = 0 AND mount = $1 AND path = $2 AND revision = $7",
-                mount,
-                path,
-                row.current,
-                row.revision,
-                row.wrapped_key,
-                row.body,
-                before
-            )
-            .execute(&mut **transaction)
-            .await?
-        }
-    };
-    if written.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
-}
-
-pub async fn insert_version(work: &mut Work, path: &str, row: &VersionRow) -> Result<(), StoreError> {
-    let mount = work.mount_id().0;
-    let transaction = work.transaction().await?;
-    sqlx::query!(
-        "INSERT INTO kv_version (namespace, mount, path, version, wrapped_key, value) VALUES (0, $1, $2, $3, $4, $5)",
+    Ok(sqlx::query_as!(
+        VersionRow,
+        "SELECT version, wrapped_key, value FROM kv_version WHERE namespace = 0 AND mount = $1 AND path = $2 AND version = $3",
         mount,
         path,
-        row.version,
+        version
+    )
+    .fetch_optional(&mut **transaction)
+    .await?)
+}
+
+/// Inserts a new secret's row where `before` is 0, else replaces a locked one of revision `before`.
+/// Somebody else's change in between is [`StoreError::Conflict`].
+pub async fn put(work: &mut Work, path: &str, before: i64, row: &SecretRow) -> Result<(), StoreError> {
+    let mount = work.mount_id().0;
+    let transaction = work.transaction().await?;
+    let written = sqlx::query!(
+        "INSERT INTO kv_secret (namespace, mount, path, current, revision, wrapped_key, body) VALUES (0, $1, $2, $3, $4, $5, $6)
+         ON CONFLICT (namespace, mount, path) DO UPDATE SET current = $3, revision = $4, wrapped_key = $5, body = $6
+         WHERE kv_secret.revision = $7",
+        mount,
+        path,
+        row.current,
+        row.revision,
         row.wrapped_key,
-        row.value
+        row.body,
+        before
     )
     .execute(&mut **transaction)
     .await?;
-    Ok(())
+    if written.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
+}
+
+/// The same together with a new version, and without those that are forgotten for it.
+pub async fn put_version(
+    work: &mut Work,
+    path: &str,
+    before: i64,
+    row: &SecretRow,
+    version: &VersionRow,
+    forgotten: &[i64],
+) -> Result<(), StoreError> {
+    let mount = work.mount_id().0;
+    let transaction = work.transaction().await?;
+    // A row that is there under the new number was not written by goldfin; it must not be able to block the secret.
+    let written = sqlx::query!(
+        "WITH secret AS (
+             INSERT INTO kv_secret (namespace, mount, path, current, revision, wrapped_key, body) VALUES (0, $1, $2, $3, $4, $5, $6)
+             ON CONFLICT (namespace, mount, path) DO UPDATE SET current = $3, revision = $4, wrapped_key = $5, body = $6
+             WHERE kv_secret.revision = $7
+             RETURNING kv_secret.mount, kv_secret.path
+         ), forgotten AS (
+             DELETE FROM kv_version v USING secret s
+             WHERE v.namespace = 0 AND v.mount = s.mount AND v.path = s.path AND v.version = ANY ($11)
+         )
+         INSERT INTO kv_version (namespace, mount, path, version, wrapped_key, value) SELECT 0, mount, path, $8, $9, $10 FROM secret
+         ON CONFLICT (namespace, mount, path, version) DO UPDATE SET wrapped_key = $9, value = $10",
+        mount,
+        path,
+        row.current,
+        row.revision,
+        row.wrapped_key,
+        row.body,
+        before,
+        version.version,
+        version.wrapped_key,
+        version.value,
+        forgotten
+    )
+    .execute(&mut **transaction)
+    .await?;
+    if written.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
 }
 
 /// Removes the ciphertext and the wrapped key of versions for good.
@@ -127,40 +151,49 @@ pub async fn delete_versions(work: &mut Work, path: &str, versions: &[i64]) -> R
 pub async fn delete(work: &mut Work, path: &str) -> Result<bool, StoreError> {
     let mount = work.mount_id().0;
     let transaction = work.transaction().await?;
-    sqlx::query!("DELETE FROM kv_version WHERE namespace = 0 AND mount = $1 AND path = $2", mount, path)
+    // The secret first: it waits for whoever is adding a version, and only then sees which versions there are.
+    let gone = sqlx::query!("DELETE FROM kv_secret WHERE namespace = 0 AND mount = $1 AND path = $2", mount, path)
         .execute(&mut **transaction)
         .await?;
-    let gone = sqlx::query!("DELETE FROM kv_secret WHERE namespace = 0 AND mount = $1 AND path = $2", mount, path)
+    sqlx::query!("DELETE FROM kv_version WHERE namespace = 0 AND mount = $1 AND path = $2", mount, path)
         .execute(&mut **transaction)
         .await?;
     Ok(gone.rows_affected() > 0)
 }
 
-/// The names right below a folder, folders with a trailing slash; at most `limit`, in byte order.
+/// The names right below a folder, folders with a trailing slash; at most `limit`, in byte order. `folder` is empty or ends in a slash.
 pub async fn list(work: &Work, folder: &str, limit: i32) -> Result<Vec<String>, StoreError> {
+    let end = match folder.strip_suffix('/') {
+        // The byte behind the slash.
+        Some(name) => format!("{name}0"),
+        // Behind every path: none is longer than 1,024 bytes.
+        None => "\u{10ffff}".repeat(257),
+    };
     let mut connection = work.store().connection().await?;
-    // Each step jumps behind all paths that share the name just found, so a folder of many costs as many steps as names.
+    // Each step jumps behind all paths that share the name just found, so a folder costs as many steps as it has names, however many
+    // secrets lie below them. Behind a secret comes its path with the smallest byte added, which no path holds.
     let names = sqlx::query_scalar!(
-        r#"WITH RECURSIVE step (name, stop, n) AS (
-               (SELECT CASE WHEN strpos(substr(path, length($2) + 1), '/') > 0
-                            THEN split_part(substr(path, length($2) + 1), '/', 1) || '/' ELSE substr(path, length($2) + 1) END COLLATE "C",
-                       CASE WHEN strpos(substr(path, length($2) + 1), '/') > 0
-                            THEN $2 || split_part(substr(path, length($2) + 1), '/', 1) || '0' ELSE path END COLLATE "C", 1
-                FROM kv_secret WHERE namespace = 0 AND mount = $1 AND path > $2 COLLATE "C" AND starts_with(path, $2) ORDER BY path LIMIT 1)
+        r#"WITH RECURSIVE step (name, next, n) AS (
+               SELECT ''::text COLLATE "C", $2::text COLLATE "C", 0
                UNION ALL
-               SELECT next.name, next.stop, step.n + 1 FROM step, LATERAL (
-                   SELECT CASE WHEN strpos(substr(path, length($2) + 1), '/') > 0
-                               THEN split_part(substr(path, length($2) + 1), '/', 1) || '/' ELSE substr(path, length($2) + 1) END COLLATE "C" AS name,
-                          CASE WHEN strpos(substr(path, length($2) + 1), '/') > 0
-                               THEN $2 || split_part(substr(path, length($2) + 1), '/', 1) || '0' ELSE path END COLLATE "C" AS stop
-                   FROM kv_secret
-                   WHERE namespace = 0 AND mount = $1 AND path > step.stop AND starts_with(path, $2) ORDER BY path LIMIT 1
-               ) next WHERE step.n < $3
+               SELECT found.name COLLATE "C", found.next COLLATE "C", step.n + 1
+               FROM step, LATERAL (
+                   SELECT CASE WHEN slash > 0 THEN left(rest, slash) ELSE rest END AS name,
+                          CASE WHEN slash > 0 THEN $2::text || left(rest, slash - 1) || '0' ELSE path || chr(1) END AS next
+                   FROM kv_secret,
+                        LATERAL (SELECT substr(path, length($2::text) + 1) AS rest) below,
+                        LATERAL (SELECT strpos(rest, '/') AS slash) split
+                   WHERE namespace = 0 AND mount = $1 AND path >= step.next AND path < $4::text
+                   ORDER BY path
+                   LIMIT 1
+               ) found
+               WHERE step.n < $3
            )
-           SELECT DISTINCT name AS "name!" FROM step ORDER BY 1"#,
+           SELECT name AS "name!" FROM step WHERE n > 0 ORDER BY n"#,
         work.mount_id().0,
         folder,
-        limit
+        limit,
+        end
     )
     .fetch_all(&mut *connection)
     .await?;

@@ -32,7 +32,7 @@ impl Ticket {
 
         let cannot = |what: &str, error: &libgssapi::error::Error| {
             Failure::local(
-                format!("{what}: {error}"),
+                format!("{what}: {}", error.to_string().replace('\0', "")),
                 "get a ticket with `kinit`, or name a keytab with `--keytab`; `klist` shows what there is",
             )
         };

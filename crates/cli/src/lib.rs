@@ -32,6 +32,8 @@ mod options;
 mod output;
 mod session;
 mod surroundings;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod yaml;
 
@@ -98,8 +100,10 @@ fn run_in(command: ClientCommand, options: GlobalOptions, around: Surroundings) 
         Ok(session) => session,
         Err(code) => return code,
     };
-    let outcome = command.run(&mut session).and_then(|()| session.out.flush());
-    match outcome {
+    let outcome = command.run(&mut session);
+    // What was printed before a failure is a result too.
+    let flushed = session.out.flush();
+    match outcome.and(flushed) {
         Ok(()) => 0,
         Err(failure) => {
             session.out.failure(&failure);

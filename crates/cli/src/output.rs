@@ -163,7 +163,11 @@ impl Output {
     fn table(&mut self, table: &Table) -> Result<(), Failure> {
         if self.stdout_is_terminal {
             let mut drawn = comfy_table::Table::new();
-            drawn.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic).set_header(table.headers.clone());
+            drawn.load_style(UTF8_FULL_CONDENSED).set_header(table.headers.clone());
+            // A terminal that does not know its width says 0, and a cell would get one letter a line.
+            if drawn.width().is_some_and(|width| width >= NARROWEST) {
+                drawn.set_content_arrangement(ContentArrangement::Dynamic);
+            }
             for row in &table.rows {
                 drawn.add_row(row.iter().map(|cell| on_screen(cell)));
             }
@@ -186,4 +190,70 @@ impl Output {
 
 fn width(rows: &[Vec<Cow<'_, str>>], column: usize) -> usize {
     rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+}
+
+const NARROWEST: u16 = 40;
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use super::*;
+
+    struct Broken;
+
+    impl Write for Broken {
+        fn write(&mut self, _bytes: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Screen(Rc<RefCell<Vec<u8>>>);
+
+    impl Write for Screen {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.borrow_mut().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn output(stdout: Box<dyn Write>, stdout_is_terminal: bool) -> Output {
+        let stderr = Box::new(std::io::sink());
+        Output { format: Format::Table, quiet: false, stdout, stdout_is_terminal, stderr, stderr_is_terminal: false }
+    }
+
+    #[test]
+    fn a_closed_pipe_ends_it_quietly() {
+        let failure = output(Box::new(Broken), false).line("x").unwrap_err();
+        assert!(failure.is_silent());
+    }
+
+    #[test]
+    fn a_terminal_gets_lines_and_nothing_that_commands_it() {
+        let screen = Rc::new(RefCell::new(Vec::new()));
+        let mut out = output(Box::new(Screen(Rc::clone(&screen))), true);
+        let document = Json::object([("synthetic", Json::text("\u{1b}]0;x\u{7}\u{202e}"))]);
+        out.show(&document).unwrap();
+        out.single(&document, "synthetic").unwrap();
+        out.show(&Json::List(vec![Json::text("\u{9b}2J")])).unwrap();
+        let text = String::from_utf8(screen.borrow().clone()).unwrap();
+        assert!(text.contains('│') && text.contains("\\u{1b}]0;x\\u{7}\\u{202e}"), "{text}");
+        assert!(!text.contains(['\u{1b}', '\u{202e}', '\u{9b}']));
+    }
+
+    #[test]
+    fn a_pipe_gets_a_field_byte_for_byte() {
+        let screen = Rc::new(RefCell::new(Vec::new()));
+        let mut out = output(Box::new(Screen(Rc::clone(&screen))), false);
+        out.field(&Json::object([("key", Json::text("-----\u{1b}\n"))]), "key").unwrap();
+        assert_eq!(*screen.borrow(), b"-----\x1b\n");
+    }
 }

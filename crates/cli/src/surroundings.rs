@@ -1,12 +1,15 @@
 //! What the process finds around it: environment, home, standard streams. Passed down, so that tests bring their own.
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
+/// Looks a variable up; one that is empty counts as not set.
+pub type Variables = dyn Fn(&str) -> Option<String>;
+
 pub struct Surroundings {
-    pub variable: Box<dyn Fn(&str) -> Option<String>>,
+    pub variable: Box<Variables>,
     pub stdin: Box<dyn Read>,
     pub stdin_is_terminal: bool,
     pub stdout: Box<dyn Write>,
@@ -24,7 +27,11 @@ impl Surroundings {
             stdin_is_terminal: io::stdin().is_terminal(),
             stdin: Box::new(io::stdin()),
             stdout_is_terminal: io::stdout().is_terminal(),
-            stdout: Box::new(io::stdout()),
+            // Standard output writes line by line by itself, which costs a call to the system for each of a batch's values.
+            stdout: match io::stdout().is_terminal() {
+                true => Box::new(io::stdout()),
+                false => Box::new(BufWriter::new(io::stdout())),
+            },
             stderr_is_terminal: io::stderr().is_terminal(),
             stderr: Box::new(io::stderr()),
             ask: |prompt| rpassword::prompt_password(prompt).map(Zeroizing::new),

@@ -242,9 +242,9 @@ impl Verify {
             self.checkpoint.iter().map(|path| Source::File(path.clone()).text(&mut session.around, "checkpoint").map(Json::Text));
         let body = Json::object([("checkpoints", Json::List(checkpoints.collect::<Result<_, _>>()?))]);
         // A server that cannot be asked proves nothing: 4, never the 2 that means tampered.
-        let answer = session.ask(&Ask::post("sys/ledger/verify", body)).or_else(|failure| {
+        let answer = session.ask(&Ask::post("sys/ledger/verify", body)).map_err(|failure| {
             session.out.failure(&failure);
-            Err(Failure::Told(if failure.exit_code() == 2 { CANNOT } else { failure.exit_code() }))
+            Failure::Told(if failure.exit_code() == 2 { CANNOT } else { failure.exit_code() })
         })?;
         let data = answer.data();
         session.out.show(&data)?;

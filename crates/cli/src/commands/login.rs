@@ -17,7 +17,7 @@ use crate::session::Session;
 /// Log in and remember the token in ~/.goldfin-token
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
-Kerberos binds the ticket to the server's certificate (tls-server-end-point, RFC 5929); behind a proxy that ends TLS it needs
+Kerberos binds the ticket to the server's certificate (tls-server-end-point, RFC 5929); behind a proxy that ends TLS it needs \
 `--no-channel-binding`, where the server allows it.
 
 Examples:

@@ -41,7 +41,7 @@ pub enum ClientCommand {
     #[command(subcommand)]
     Subject(subject::Subject),
     #[command(subcommand)]
-    Token(token::Token),
+    Token(token::AuthTokenCommand),
     #[command(subcommand)]
     Account(account::Account),
     #[command(subcommand)]

@@ -51,7 +51,7 @@ pub struct Enable {
 
 /// Take a mount away, with everything in it
 #[derive(Args, Debug)]
-#[command(after_long_help = "Example:\n  goldfin mount disable apps --yes")]
+#[command(after_long_help = "Examples:\n  goldfin mount disable apps --yes\n  goldfin auth disable jwt --yes")]
 pub struct Disable {
     /// Path of the mount
     path: String,
@@ -62,7 +62,9 @@ pub struct Disable {
 
 /// Change the settings of a mount; without options, show them
 #[derive(Args, Debug)]
-#[command(after_long_help = "Examples:\n  goldfin mount tune apps\n  goldfin mount tune apps --max-lease-ttl 24h")]
+#[command(
+    after_long_help = "Examples:\n  goldfin mount tune apps\n  goldfin mount tune apps --max-lease-ttl 24h\n  goldfin auth tune kerberos --description 'the services'"
+)]
 pub struct Tune {
     /// Path of the mount
     path: String,

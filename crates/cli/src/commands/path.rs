@@ -25,7 +25,7 @@ pub struct Read {
 /// Write to any path of the API
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
-Values come from standard input (`name=-`, one line break at the end is taken off) or a file (`name=@FILE`, byte for byte), or all
+Values come from standard input (`name=-`, one line break at the end is taken off) or a file (`name=@FILE`, byte for byte), or all \
 of them as a JSON object (`-` or `@FILE`). `name=value` is refused: other processes see arguments, and the shell remembers them.
 
 Examples:

@@ -12,7 +12,7 @@ use crate::session::Session;
 
 /// Look up, renew, revoke and create tokens
 #[derive(Subcommand, Debug)]
-pub enum Token {
+pub enum AuthTokenCommand {
     Lookup(Lookup),
     Renew(Renew),
     Revoke(Revoke),
@@ -96,7 +96,7 @@ pub struct Create {
     not_renewable: bool,
 }
 
-impl Token {
+impl AuthTokenCommand {
     pub fn run(self, session: &mut Session) -> Result<(), Failure> {
         match self {
             Self::Lookup(command) => {

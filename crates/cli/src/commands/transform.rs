@@ -16,7 +16,7 @@ use crate::options::Format;
 use crate::session::Session;
 
 #[derive(Args, Debug)]
-pub struct Common {
+pub struct Values {
     /// Mount of the transform engine
     #[arg(long, short, default_value = "transform", value_name = "PATH")]
     mount: String,
@@ -51,7 +51,7 @@ pub enum Lines {
 /// Replace personal data by a token
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
-The value comes from standard input or a file, never from an argument. In a batch, results come in the order of the values; a value
+The value comes from standard input or a file, never from an argument. In a batch, results come in the order of the values; a value \
 that fails leaves an empty line (an object with `error` in NDJSON), is told on standard error, and makes the exit code 2.
 
 Examples:
@@ -61,7 +61,7 @@ Examples:
   goldfin encode --role backend --batch ndjson < values.ndjson > tokens.ndjson")]
 pub struct Encode {
     #[command(flatten)]
-    common: Common,
+    values: Values,
     /// Whom the value is about: `-` or `@FILE`; the value itself must then come from elsewhere
     #[arg(long, value_name = "SOURCE")]
     subject: Option<String>,
@@ -80,7 +80,7 @@ Examples:
   goldfin decode --role support --purpose claims --batch ndjson < tokens.ndjson > values.ndjson")]
 pub struct Decode {
     #[command(flatten)]
-    common: Common,
+    values: Values,
     /// Why the value is needed; one of the purposes that the transformation allows
     #[arg(long, short, value_name = "NAME")]
     purpose: Option<String>,
@@ -98,12 +98,12 @@ Example:
   goldfin validate --role support --transformation phone < token.txt")]
 pub struct Validate {
     #[command(flatten)]
-    common: Common,
+    values: Values,
 }
 
 impl Encode {
     pub fn run(self, session: &mut Session) -> Result<(), Failure> {
-        let value_on_stdin = self.common.value == "-" && self.common.input.is_none();
+        let value_on_stdin = self.values.value == "-" && self.values.input.is_none();
         if self.subject.as_deref() == Some("-") && value_on_stdin {
             return Err(Failure::local("standard input cannot be the value and the subject", "put one of them into a file, as `@FILE`"));
         }
@@ -114,27 +114,27 @@ impl Encode {
         let mut shared: Vec<Member> = Vec::new();
         shared.extend(subject.map(|subject| ("subject", Json::Text(subject))));
         shared.extend(self.ttl.as_deref().map(|ttl| ("ttl", Json::text(ttl))));
-        self.common.run(session, "encode", None, shared, "encoded_value").map(|_| ())
+        self.values.run(session, "encode", None, shared, "encoded_value").map(|_| ())
     }
 }
 
 impl Decode {
     pub fn run(self, session: &mut Session) -> Result<(), Failure> {
         let shared = self.purpose.as_deref().map(|purpose| ("purpose", Json::text(purpose)));
-        self.common.run(session, "decode", self.decode_format.as_deref(), shared.into_iter().collect(), "decoded_value").map(|_| ())
+        self.values.run(session, "decode", self.decode_format.as_deref(), shared.into_iter().collect(), "decoded_value").map(|_| ())
     }
 }
 
 impl Validate {
     pub fn run(self, session: &mut Session) -> Result<(), Failure> {
-        match self.common.run(session, "validate", None, Vec::new(), "valid")? {
+        match self.values.run(session, "validate", None, Vec::new(), "valid")? {
             Some(result) if result.get("valid").and_then(Json::as_bool) != Some(true) => Err(Failure::Told(2)),
             _ => Ok(()),
         }
     }
 }
 
-impl Common {
+impl Values {
     /// The result of a single value; none of a batch, which is printed as it comes.
     fn run(
         self,

@@ -44,10 +44,12 @@ impl Batch {
                 break;
             }
             let count = items.len();
-            failed += self.send(session, items, done).inspect_err(|_| {
+            failed += self.send(session, items, done).inspect_err(|failure| {
                 bar.finish_and_clear();
-                // The failure itself is told by the caller; a broken standard error must not hide it.
-                let _ = session.out.warn(&format!("stopped after {done} values"));
+                if !failure.is_silent() {
+                    // The failure itself is told by the caller; a broken standard error must not hide it.
+                    let _ = session.out.warn(&format!("stopped after {done} values"));
+                }
             })?;
             done += count;
             bar.inc(count as u64);

@@ -2,8 +2,8 @@
 """What the VetAssist backend needs of goldfin, with nothing but Python's standard library.
 
     vetassist.py tokenize PEOPLE.csv TOKENS.csv     replace every personal value by a token, a thousand values a call
-    vetassist.py reads TOKENS.csv SECONDS           turn single phone numbers back, one call each, and count the calls
-    vetassist.py decode TOKENS.csv                  turn every name and phone number back, a hundred values a call
+    vetassist.py singly TOKENS.csv SECONDS [ID]     turn phone numbers back but that of ID, one call each, and count the calls
+    vetassist.py decode TOKENS.csv [ID]             turn every name and phone number back but those of ID, a hundred values a call
     vetassist.py gone TOKENS.csv ID                 see that the tokens of an erased veteran answer 410
 
 VAULT_ADDR, VAULT_CACERT and VAULT_TOKEN say where and as whom. What was measured is printed as NAME=value lines.
@@ -65,10 +65,9 @@ def tokenize(source: str, target: str) -> None:
     report(values=len(items), calls=-(-len(items) // 1000), milliseconds=round(seconds * 1000), rate=round(len(items) / seconds))
 
 
-def decode(source: str) -> None:
-    items = [
-        {"value": row[name], "transformation": name, "purpose": "claims"} for row in veterans.read(source) for name in ("name", "phone")
-    ]
+def decode(source: str, but: str = "") -> None:
+    rows = [row for row in veterans.read(source) if row["id"] != but]
+    items = [{"value": row[name], "transformation": name, "purpose": "claims"} for row in rows for name in ("name", "phone")]
     goldfin, started = Goldfin(), time.perf_counter()
     for chunk in chunks(items, 100):
         for result in goldfin.batch("transform/decode/vetassist", chunk):
@@ -77,8 +76,8 @@ def decode(source: str) -> None:
     report(values=len(items), calls=-(-len(items) // 100), milliseconds=round(seconds * 1000), rate=round(len(items) / seconds))
 
 
-def reads(source: str, seconds: float) -> None:
-    rows = veterans.read(source)
+def singly(source: str, seconds: float, but: str = "") -> None:
+    rows = [row for row in veterans.read(source) if row["id"] != but]
     goldfin, count, started = Goldfin(), 0, time.perf_counter()
     while time.perf_counter() - started < seconds:
         body = {"value": rows[count % len(rows)]["phone"], "transformation": "phone", "purpose": "claims"}
@@ -107,10 +106,10 @@ def main() -> None:
     match sys.argv[1:]:
         case ["tokenize", source, target]:
             tokenize(source, target)
-        case ["decode", source]:
-            decode(source)
-        case ["reads", source, seconds]:
-            reads(source, float(seconds))
+        case ["decode", source, *but]:
+            decode(source, *but)
+        case ["singly", source, seconds, *but]:
+            singly(source, float(seconds), *but)
         case ["gone", source, person]:
             gone(source, person)
         case _:

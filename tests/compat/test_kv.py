@@ -1,6 +1,5 @@
 """hvac's `secrets.kv.v2`: every method."""
 
-import hvac
 import pytest
 from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest
 
@@ -155,4 +154,3 @@ def test_what_is_not_permitted_looks_the_same_whether_it_exists_or_not(root, kv,
     assert said[0] == said[1]
     with pytest.raises(Forbidden):
         put(reader.secrets.kv.v2, kv, "mine/one")
-    assert isinstance(reader, hvac.Client)

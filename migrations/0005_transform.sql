@@ -38,15 +38,18 @@ CREATE TABLE pii_token (
     expires        timestamptz,
     value          bytea   NOT NULL,
     metadata       bytea,
+    secret         bytea,
     PRIMARY KEY (namespace, id)
 );
+COMMENT ON COLUMN pii_token.secret IS 'the half of the key that is in the token, encrypted; only for exportable transformations';
 CREATE INDEX pii_token_subject ON pii_token (namespace, subject) WHERE subject IS NOT NULL;
 CREATE INDEX pii_token_expires ON pii_token (expires) WHERE expires IS NOT NULL;
 
 -- New tokens and the entries of the requests that made them, in one statement. A subject that is erased, or is being erased, refuses
 -- the whole statement: the writer then tries the requests one by one.
 CREATE FUNCTION pii_token_append(
-    p_transformation integer[], p_id bigint[], p_subject bigint[], p_expires timestamptz[], p_value bytea[], p_metadata bytea[], p_subjects bigint[]
+    p_transformation integer[], p_id bigint[], p_subject bigint[], p_expires timestamptz[], p_value bytea[], p_metadata bytea[], p_secret bytea[],
+    p_subjects bigint[]
 ) RETURNS bigint
     LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS
 $$
@@ -63,8 +66,8 @@ BEGIN
             RAISE EXCEPTION 'a subject is erased or being erased' USING ERRCODE = 'GF001';
         END IF;
     END IF;
-    INSERT INTO public.pii_token (transformation, id, subject, expires, value, metadata)
-        SELECT * FROM unnest(p_transformation, p_id, p_subject, p_expires, p_value, p_metadata);
+    INSERT INTO public.pii_token (transformation, id, subject, expires, value, metadata, secret)
+        SELECT * FROM unnest(p_transformation, p_id, p_subject, p_expires, p_value, p_metadata, p_secret);
     RETURN cardinality(p_id);
 END
 $$;

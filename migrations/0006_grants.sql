@@ -9,8 +9,8 @@ REVOKE ALL ON FUNCTION ledger_claim(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger_claim(text) TO goldfin_app;
 REVOKE ALL ON FUNCTION ledger_append(integer, bigint, bytea, timestamptz[], uuid[], text[], text[], text[], text[], bytea[], text[], text[], bytea[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger_append(integer, bigint, bytea, timestamptz[], uuid[], text[], text[], text[], text[], bytea[], text[], text[], bytea[]) TO goldfin_app;
-REVOKE ALL ON FUNCTION pii_token_append(integer[], bigint[], bigint[], timestamptz[], bytea[], bytea[], bigint[]) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pii_token_append(integer[], bigint[], bigint[], timestamptz[], bytea[], bytea[], bigint[]) TO goldfin_app;
+REVOKE ALL ON FUNCTION pii_token_append(integer[], bigint[], bigint[], timestamptz[], bytea[], bytea[], bytea[], bigint[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pii_token_append(integer[], bigint[], bigint[], timestamptz[], bytea[], bytea[], bytea[], bigint[]) TO goldfin_app;
 -- A node reads which migrations were applied and refuses a schema that it does not know.
 DO $$
 BEGIN

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::audit::verify::{Report, verify};
 use crate::config::{Config, LogFormat};
 use crate::gate::{Founding, Gate};
 use crate::http::limits::Limits;
@@ -13,7 +14,11 @@ use crate::http::probe::Site;
 use crate::http::server::Server;
 use crate::http::tls::{Tls, TlsFiles};
 use crate::model::clock::Clock;
+use crate::seal::barrier::ledger_key;
+use crate::seal::{key_file, shares};
 use crate::store::connect::{self, Access};
+use crate::store::keyring;
+use crate::store::ledger::Reading;
 
 /// Why goldfin does not start or ended badly. The text says what to do.
 #[derive(Debug)]
@@ -109,6 +114,32 @@ pub async fn migrate(config: &Config) -> Result<(), BootError> {
 /// Applies the migrations with a login that may become the owner.
 pub async fn prepare(migrator: &connect::PgConnectOptions) -> Result<(), BootError> {
     connect::migrate(migrator).await.map_err(BootError::new)
+}
+
+/// `goldfin audit verify --database URL --mac-key FILE`: verifies a database that no node serves. The file is the seal's key file, or
+/// the answer of `init` with its shares.
+pub async fn verify_database(url: &str, mac_key: &Path) -> Result<Report, BootError> {
+    let options: connect::PgConnectOptions =
+        url.parse().map_err(|_| BootError::new("the database's URL cannot be read; write it as postgresql://user@host/name"))?;
+    if url.split_once("://").is_some_and(|(_, rest)| rest.split_once('@').is_some_and(|(login, _)| login.contains(':')))
+        || url.contains("password=")
+    {
+        return Err(BootError::new(
+            "the database's URL holds a password, which other processes can read; put it into ~/.pgpass or PGPASSWORD",
+        ));
+    }
+    let store = connect::open_for_reading(options).await.map_err(BootError::new)?;
+    let unreadable = |_| BootError::new("the database holds no ledger of goldfin, or the login may not read it");
+    let seal =
+        keyring::read_seal(&store).await.map_err(unreadable)?.ok_or_else(|| BootError::new("the database's vault is not initialised"))?;
+    let unseal_key = key_file::read_any(mac_key).map_err(BootError::new)?;
+    let root = shares::open_root(&seal, unseal_key).map_err(|_| BootError::new("the key does not open this database's seal"))?;
+    let key = ledger_key(&shares::open_barrier_key(&seal, &root).map_err(BootError::new)?);
+    let mut reading = Reading::begin(&store).await.map_err(unreadable)?;
+    let report = verify(&mut reading, &key).await.map_err(unreadable)?;
+    drop(reading);
+    store.close().await;
+    Ok(report)
 }
 
 /// `goldfin server check`: the configuration has been read; what it points at is looked at too.

@@ -7,7 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use goldfin::boot::{self, BootError};
 use goldfin::config::LogFormat;
 use goldfin::dev::session::{self, DevOptions};
-use goldfin_cli::{ClientCommand, EXIT_CODES, GlobalOptions, Shell};
+use goldfin_cli::{ClientCommand, EXIT_CODES, GlobalOptions, OfflineLedger, OfflineVerification, Shell};
 
 /// A vault for secrets and personal data.
 #[derive(Debug, Parser)]
@@ -66,7 +66,10 @@ fn main() -> ExitCode {
             finish(block_on(session::run(options)))
         }
         Command::Completion { shell } => goldfin_cli::completion(shell, &mut Cli::command()),
-        Command::Client(command) => goldfin_cli::run(command, cli.options),
+        Command::Client(command) => match command.offline_verification() {
+            Some(wanted) => verify_offline(&wanted, cli.options),
+            None => goldfin_cli::run(command, cli.options),
+        },
     }
 }
 
@@ -80,7 +83,28 @@ fn run_server(options: &ServerOptions) -> Result<(), BootError> {
     }
 }
 
-fn block_on(work: impl Future<Output = Result<(), BootError>>) -> Result<(), BootError> {
+/// Exit code 4 wherever nothing can be said of the ledger: never the 2 that means tampered.
+fn verify_offline(wanted: &OfflineVerification, options: GlobalOptions) -> ExitCode {
+    let told = |why: &str| {
+        let _ = goldfin_cli::tell_failure(why);
+        ExitCode::from(4)
+    };
+    let OfflineLedger::Database(url) = &wanted.ledger else {
+        return told("archives are not supported yet; verify the database with `--database URL`");
+    };
+    if !wanted.checkpoints.is_empty() || wanted.public_key.is_some() {
+        return told("checkpoints are not supported yet; leave `--checkpoint` and `--public-key` out");
+    }
+    let Some(mac_key) = &wanted.mac_key else {
+        return told("`--mac-key FILE` is missing: the seal's key file, or the answer of `goldfin init`");
+    };
+    match block_on(boot::verify_database(url, mac_key)) {
+        Ok(report) => goldfin_cli::tell_verification(options, report.to_node().to_plaintext().expose()),
+        Err(error) => told(&error.to_string()),
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = Result<T, BootError>>) -> Result<T, BootError> {
     boot::harden();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(BootError::new)?;
     runtime.block_on(work)

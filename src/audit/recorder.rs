@@ -207,7 +207,9 @@ impl Recorder {
         match outcome {
             Ok(reply) => {
                 draft.status = reply.status();
-                draft.decision = if reply.status() < 400 { Decision::Granted } else { Decision::Failed };
+                // A batch whose failures the caller wants told by a status of its own has revealed the rest all the same.
+                let partly = draft.facts.succeeded.is_some_and(|succeeded| succeeded > 0);
+                draft.decision = if reply.status() < 400 || partly { Decision::Granted } else { Decision::Failed };
                 draft.changes.clone_from(&reply.after);
             }
             Err(fault) => {

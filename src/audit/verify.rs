@@ -7,6 +7,7 @@ use goldfin_crypto::digest::hex;
 use goldfin_crypto::mac::MacKey;
 
 use crate::model::clock::Timestamp;
+use crate::model::document::Node;
 use crate::model::id::StreamId;
 use crate::store::error::StoreError;
 use crate::store::ledger::{Reading, StoredEntry};
@@ -41,6 +42,25 @@ pub struct StreamReport {
     pub verdict: Verdict,
 }
 
+impl StreamReport {
+    /// `seq` is the first bad place of a tampered stream, or the last entry of one that is too short.
+    fn to_node(&self) -> Node {
+        let (verdict, seq, what) = match &self.verdict {
+            Verdict::Sound => ("sound", None, None),
+            Verdict::Tampered { seq, what } => ("tampered", Some(*seq), Some(*what)),
+            Verdict::Shorter { ends, .. } => ("shorter", Some(*ends), Some("the stream ends before its head")),
+        };
+        Node::object([
+            ("stream", Node::whole(i64::from(self.stream.0))),
+            ("node", Node::text(self.node.as_str())),
+            ("entries", Node::whole(self.entries)),
+            ("verdict", Node::text(verdict)),
+            ("seq", seq.map_or(Node::Null, Node::whole)),
+            ("what", Node::text_or_null(what)),
+        ])
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct Report {
     pub streams: Vec<StreamReport>,
@@ -58,6 +78,22 @@ impl Report {
             }
         }
         code
+    }
+
+    /// The report as `sys/ledger/verify` and `goldfin audit verify` give it.
+    #[must_use]
+    pub fn to_node(&self) -> Node {
+        let verdict = match self.exit_code() {
+            0 => "sound",
+            2 => "tampered",
+            _ => "shorter",
+        };
+        Node::object([
+            ("verdict", Node::text(verdict)),
+            ("exit_code", Node::whole(i64::from(self.exit_code()))),
+            ("entries", Node::whole(self.entries())),
+            ("streams", Node::List(self.streams.iter().map(StreamReport::to_node).collect())),
+        ])
     }
 
     #[must_use]

@@ -255,6 +255,7 @@ fn copy(tokens: &NewTokens) -> NewTokens {
         expires: tokens.expires.clone(),
         value: tokens.value.clone(),
         metadata: tokens.metadata.clone(),
+        secret: tokens.secret.clone(),
     }
 }
 

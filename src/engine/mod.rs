@@ -6,6 +6,7 @@
 pub mod absent;
 pub mod init;
 pub mod kv;
+pub mod transform;
 
 use std::sync::Arc;
 

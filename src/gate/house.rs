@@ -11,6 +11,7 @@ use crate::auth::authenticator::Authenticator;
 use crate::engine::Tools;
 use crate::engine::absent::Absent;
 use crate::engine::kv::Kv;
+use crate::engine::transform::Transform;
 use crate::model::change::Change;
 use crate::model::clock::Clock;
 use crate::model::fault::Fault;
@@ -47,7 +48,7 @@ pub(super) struct Engines {
     pub auth_token: Absent,
     pub login: Absent,
     pub kv: Kv,
-    pub transform: Absent,
+    pub transform: Transform,
 }
 
 impl House {
@@ -63,7 +64,8 @@ impl House {
         let tools = Tools { barrier: Arc::clone(&barrier), directory: Arc::clone(&directory) };
         let authenticator = Authenticator::new(store.clone(), Arc::clone(barrier.lookup()), Arc::clone(barrier.control()), clock.clone());
         let _ = tools;
-        let engines = Engines { system: Absent, auth_token: Absent, login: Absent, kv: Kv::new(tools.clone()), transform: Absent };
+        let engines =
+            Engines { system: Absent, auth_token: Absent, login: Absent, kv: Kv::new(tools.clone()), transform: Transform::new(tools) };
         let (sealing, _) = tokio::sync::watch::channel(false);
         Ok(Self { store, recorder, authenticator, rules, directory, engines, barrier, writer: Mutex::new(Some(writer)), sealing })
     }
@@ -113,6 +115,7 @@ impl House {
     /// Reads the directory anew. A set of policies that does not compile, or holds a row that goldfin did not write, is not taken: the
     /// old one goes on.
     async fn reload(&self) {
+        self.engines.transform.forget_all();
         self.engines.kv.forget_all();
         if self.directory.reload(&self.store, self.barrier.control()).await.is_err() {
             tracing::error!(alarm = "directory", "the directory cannot be read anew, the old one goes on");

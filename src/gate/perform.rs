@@ -12,6 +12,7 @@ use crate::model::facts::Facts;
 use crate::model::fault::Fault;
 use crate::model::mount::{Kind, Mount};
 use crate::model::operation::{Resource, ResourceKind};
+use crate::store::directory::Snapshot;
 use crate::store::work::Work;
 
 use super::house::House;
@@ -28,12 +29,12 @@ impl House {
             Ok(wanted) => wanted,
             Err(malformed) => return self.refuse(&asked, &who, None, malformed_fault(malformed), Facts::default()).await,
         };
-        asked.path = Some(wanted.path.path.as_str().to_owned());
+        let snapshot = self.directory.current();
+        asked.path = Some(self.recorded_path(&snapshot, &wanted));
         if let Some((fault, reason)) = refused {
             return self.refuse(&asked, &who, None, fault, Facts { reason: Some(reason), ..Facts::default() }).await;
         }
         let Wanted { verb, path, query } = wanted;
-        let snapshot = self.directory.current();
         let Some(Route { mount, tail, verb }) = route(&snapshot, &path, verb) else {
             let fault = if who.is_anonymous() { Fault::Denied } else { Fault::not_found("no engine is mounted at this path") };
             return self.refuse(&asked, &who, None, fault, Facts::default()).await;
@@ -69,6 +70,17 @@ impl House {
             Kind::Kv => self.perform(&self.engines.kv, &asked, who, call).await,
             Kind::Transform => self.perform(&self.engines.transform, &asked, who, call).await,
         }
+    }
+
+    /// The path as entries hold it: where it would name a data subject, the subject's keyed hash stands in its place, also when the
+    /// request is refused.
+    fn recorded_path(&self, snapshot: &Snapshot, wanted: &Wanted) -> String {
+        let path = wanted.path.path.as_str();
+        let hidden = match route(snapshot, &wanted.path, Verb::Read) {
+            Some(Route { mount, tail, .. }) if mount.kind == Kind::Transform => self.engines.transform.recorded_path(&mount, &tail),
+            _ => None,
+        };
+        hidden.unwrap_or_else(|| path.to_owned())
     }
 
     /// The pipeline, written once for every engine.

@@ -97,4 +97,9 @@ pub trait Operation: Send + 'static {
     fn circumstances(&self) -> Circumstances {
         Circumstances { batch_size: 1, ..Circumstances::default() }
     }
+    /// The resources of a request that touches several, each decided by itself: the permit tells which are refused, and it is denied
+    /// where all are. None for every other operation; then [`Operation::resource`] decides.
+    fn parts(&self) -> Vec<Resource> {
+        Vec::new()
+    }
 }

@@ -13,11 +13,18 @@ pub struct Authorized<Op> {
     op: Op,
     principal: Arc<Principal>,
     decision: Decision,
+    /// For an operation of several parts: which of them are permitted.
+    parts: Box<[bool]>,
 }
 
 impl<Op> Authorized<Op> {
-    pub(super) fn permitted(op: Op, principal: Arc<Principal>, decision: Decision) -> Result<Self, Box<Denied<Op>>> {
-        if decision.allowed { Ok(Self { op, principal, decision }) } else { Err(Box::new(Denied { op, principal, decision })) }
+    pub(super) fn permitted(op: Op, principal: Arc<Principal>, decision: Decision, parts: Box<[bool]>) -> Result<Self, Box<Denied<Op>>> {
+        if decision.allowed { Ok(Self { op, principal, decision, parts }) } else { Err(Box::new(Denied { op, principal, decision })) }
+    }
+
+    /// Whether the part at this position is permitted. An operation without parts is permitted as a whole.
+    pub fn permits(&self, part: usize) -> bool {
+        self.parts.is_empty() || self.parts.get(part).copied().unwrap_or(false)
     }
 
     pub fn op(&self) -> &Op {

@@ -39,8 +39,15 @@ impl Rules {
 
     /// The one way to a permit. The operation is asked once for what it does and to what.
     pub fn authorize<Op: Operation>(&self, who: Arc<Principal>, op: Op, now: Timestamp) -> Result<Authorized<Op>, Box<Denied<Op>>> {
-        let decision = self.decide(&Asked::from(&*who), op.action(), &op.resource(), &op.circumstances(), now);
-        Authorized::permitted(op, who, decision)
+        let (asked, action, circumstances, parts) = (Asked::from(&*who), op.action(), op.circumstances(), op.parts());
+        if parts.is_empty() {
+            let decision = self.decide(&asked, action, &op.resource(), &circumstances, now);
+            return Authorized::permitted(op, who, decision, Box::default());
+        }
+        let current = self.current.load();
+        let decisions: Vec<Decision> = parts.iter().map(|part| current.decide(&asked, action, part, &circumstances, now)).collect();
+        let allowed: Box<[bool]> = decisions.iter().map(|decision| decision.allowed).collect();
+        Authorized::permitted(op, who, together(decisions).unwrap_or_else(|| current.refusal(Because::NonePermits)), allowed)
     }
 
     #[must_use]
@@ -119,6 +126,17 @@ impl Compiled {
     fn refusal(&self, because: Because) -> Decision {
         Decision { allowed: false, because, policies: Vec::new(), errors: 0, set_hash: self.set_hash() }
     }
+}
+
+/// What is said of several decisions: permitted where one is, with the policies that permit; else the first refusal.
+fn together(decisions: Vec<Decision>) -> Option<Decision> {
+    let first_allowed = decisions.iter().position(|decision| decision.allowed);
+    let mut policies: Vec<Arc<str>> =
+        decisions.iter().filter(|decision| decision.allowed).flat_map(|decision| decision.policies.clone()).collect();
+    policies.sort_unstable();
+    policies.dedup();
+    let decision = decisions.into_iter().nth(first_allowed.unwrap_or(0))?;
+    Some(if decision.allowed { Decision { policies, ..decision } } else { decision })
 }
 
 fn erring_id(error: &AuthorizationError) -> Arc<str> {

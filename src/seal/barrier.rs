@@ -32,6 +32,12 @@ pub fn control_key(barrier: &Key) -> MacKey {
     MacKey::new(derived(barrier, Purpose::ControlMac))
 }
 
+/// The key of the ledger's chain, for verifying a database without serving it.
+#[must_use]
+pub fn ledger_key(barrier: &Key) -> MacKey {
+    MacKey::new(derived(barrier, Purpose::LedgerMac))
+}
+
 impl Barrier {
     pub(super) fn new(root: DataKey, barrier: &Key, keyring: Keyring) -> Self {
         let derived = |purpose| derived(barrier, purpose);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use goldfin_crypto::{Key, Zeroizing};
+use goldfin_crypto::{Key, Share, Zeroizing, shamir};
 
 /// Why a key file cannot be used. Names the file and what to do.
 #[derive(Debug)]
@@ -37,6 +37,20 @@ pub fn read(path: &Path) -> Result<Option<Key>, KeyFileError> {
     let bytes = Zeroizing::new(STANDARD.decode(text.trim()).map_err(|_| failed("does not hold a key in base64"))?);
     let bytes: [u8; 32] = bytes.as_slice().try_into().map_err(|_| failed("does not hold a key of 32 bytes"))?;
     Ok(Some(Key::from_exposed(Zeroizing::new(bytes))))
+}
+
+/// Reads the key from a key file, or puts it together from the shares in the answer of `init`.
+pub fn read_any(path: &Path) -> Result<Key, KeyFileError> {
+    let failed = |what: &str| KeyFileError(format!("{} {what}", path.display()));
+    let text = Zeroizing::new(std::fs::read_to_string(path).map_err(|error| failed(&format!("cannot be read: {error}")))?);
+    if !text.trim_start().starts_with('{') {
+        return read(path)?.ok_or_else(|| failed("is not there"));
+    }
+    let document: serde_json::Value = serde_json::from_str(&text).map_err(|_| failed("is not the answer of `init`"))?;
+    let texts = document.get("keys_base64").and_then(serde_json::Value::as_array).ok_or_else(|| failed("holds no `keys_base64`"))?;
+    let shares: Option<Vec<Share>> =
+        texts.iter().map(|share| Share::from_bytes(&Zeroizing::new(STANDARD.decode(share.as_str()?).ok()?)).ok()).collect();
+    shamir::combine(&shares.ok_or_else(|| failed("holds a share that cannot be read"))?).map_err(|_| failed("holds too few shares"))
 }
 
 /// Writes the key into a new file that only its owner can read, and waits until it is on disk. An existing file is never replaced.

@@ -89,6 +89,16 @@ impl Access {
     }
 }
 
+/// Opens any database that holds goldfin's schema, for reading only: an auditor's copy, a restored dump.
+pub async fn open_for_reading(options: PgConnectOptions) -> Result<Store, Refusal> {
+    let options = options
+        .application_name("goldfin verify")
+        .options([("default_transaction_read_only", "on"), ("search_path", "public")])
+        .disable_statement_logging();
+    let pool = PgPoolOptions::new().max_connections(1).connect_with(options).await.map_err(|error| unreachable_database(&error))?;
+    Ok(Store::from_pool(pool))
+}
+
 fn unreachable_database(error: &sqlx::Error) -> Refusal {
     match error {
         sqlx::Error::Database(database) => Refusal(format!("PostgreSQL refuses the connection: {}", database.message())),

@@ -157,7 +157,8 @@ pub async fn names(store: &Store, kind: ControlKind, mount: MountId) -> Result<V
 /// Writes a row in the work's transaction: a new one where `before` is 0, else the successor of version `before`.
 /// Somebody else's change in between is [`StoreError::Conflict`].
 pub async fn put(work: &mut Work, mac: &MacKey, key: &ControlKey, before: i64, body: &str) -> Result<i64, StoreError> {
-    let version = before + 1;
+    // A name that was deleted and comes back must be newer than whatever stood there: an older version counts as put back.
+    let version = if before == 0 { work.now().unix_micros().max(1) } else { before + 1 };
     let tag = key.mac(mac, version, body);
     let transaction = work.transaction().await?;
     let written = sqlx::query!(

@@ -2,7 +2,7 @@
 
 use crate::model::fault::Fault;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum StoreError {
     /// The database cannot be reached or refuses for now; nothing happened.
     Unavailable(&'static str),

@@ -101,7 +101,7 @@ impl WriterConnection {
     /// Appends new tokens and the entries of the requests that made them, in one statement.
     pub async fn append_with_tokens(&mut self, after: &Head, entries: &NewEntries, tokens: &NewTokens) -> Result<(), StoreError> {
         sqlx::query!(
-            r#"SELECT pii_token_append($14, $15, $16, $17, $18, $19, $20) AS tokens,
+            r#"SELECT pii_token_append($14, $15, $16, $17, $18, $19, $20, $21) AS tokens,
                       ledger_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS entries"#,
             after.stream.0,
             after.seq,
@@ -122,6 +122,7 @@ impl WriterConnection {
             &tokens.expires as &[Option<time::OffsetDateTime>],
             &tokens.value,
             &tokens.metadata as &[Option<Vec<u8>>],
+            &tokens.secret as &[Option<Vec<u8>>],
             &tokens.distinct_subjects()
         )
         .fetch_one(&mut self.connection)

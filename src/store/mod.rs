@@ -13,6 +13,7 @@ pub mod kv;
 pub mod ledger;
 pub mod replay;
 pub mod subject;
+pub mod token_lookup;
 pub mod transform;
 pub mod work;
 

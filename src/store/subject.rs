@@ -25,39 +25,37 @@ pub async fn find(work: &Work, hashes: &[Vec<u8>]) -> Result<Vec<(Vec<u8>, Subje
     Ok(rows.into_iter().map(|row| (row.hash, SubjectRow { id: row.id, wrapped_key: row.wrapped_key })).collect())
 }
 
-/// Reserves the number of a new subject: its key is bound to it before the row is written.
-pub async fn next_id(work: &Work) -> Result<i64, StoreError> {
+/// Reserves the numbers of new subjects: their keys are bound to them before the rows are written.
+pub async fn next_ids(work: &Work, count: usize) -> Result<Vec<i64>, StoreError> {
     let mut connection = work.store().connection().await?;
-    Ok(sqlx::query_scalar!(r#"SELECT nextval('subject_id_seq') AS "id!""#).fetch_one(&mut *connection).await?)
+    let count = i32::try_from(count).map_err(|_| StoreError::Defect("too many subjects at once".to_owned()))?;
+    Ok(sqlx::query_scalar!(r#"SELECT nextval('subject_id_seq') AS "id!" FROM generate_series(1, $1)"#, count)
+        .fetch_all(&mut *connection)
+        .await?)
 }
 
-/// Makes a subject at once, ahead of the request that needs it: a row without tokens says nothing about anybody and an aborted request
-/// leaves no more than that. When another request was first, its row wins.
-pub async fn insert(work: &Work, hash: &[u8], row: &SubjectRow) -> Result<SubjectRow, StoreError> {
+/// Makes subjects at once, ahead of the request that needs them: a row without tokens says nothing about anybody and an aborted
+/// request leaves no more than that. Where another request was first, its row stays; the caller reads again. In the order of the
+/// hashes, so that two requests that make the same subjects do not wait for each other in a circle.
+pub async fn insert(work: &Work, subjects: &mut [(Vec<u8>, SubjectRow)]) -> Result<u64, StoreError> {
+    subjects.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let ids: Vec<i64> = subjects.iter().map(|(_, row)| row.id).collect();
+    let hashes: Vec<Vec<u8>> = subjects.iter().map(|(hash, _)| hash.clone()).collect();
+    let keys: Vec<Vec<u8>> = subjects.iter().map(|(_, row)| row.wrapped_key.clone()).collect();
     let mut connection = work.store().connection().await?;
-    let mount = work.mount_id().0;
     let written = sqlx::query!(
-        "INSERT INTO subject (namespace, id, mount, hash, wrapped_key, created) OVERRIDING SYSTEM VALUE VALUES (0, $1, $2, $3, $4, $5)
+        "INSERT INTO subject (namespace, id, mount, hash, wrapped_key, created) OVERRIDING SYSTEM VALUE
+         SELECT 0, new.id, $1, new.hash, new.wrapped_key, $2 FROM unnest($3::bigint[], $4::bytea[], $5::bytea[]) AS new (id, hash, wrapped_key)
          ON CONFLICT (namespace, mount, hash) WHERE wrapped_key IS NOT NULL DO NOTHING",
-        row.id,
-        mount,
-        hash,
-        row.wrapped_key,
-        work.now().to_date()
+        work.mount_id().0,
+        work.now().to_date(),
+        &ids,
+        &hashes,
+        &keys
     )
     .execute(&mut *connection)
     .await?;
-    if written.rows_affected() == 1 {
-        return Ok(row.clone());
-    }
-    let other = sqlx::query!(
-        r#"SELECT id, wrapped_key AS "wrapped_key!" FROM subject WHERE namespace = 0 AND mount = $1 AND hash = $2 AND wrapped_key IS NOT NULL"#,
-        mount,
-        hash
-    )
-    .fetch_optional(&mut *connection)
-    .await?;
-    other.map(|row| SubjectRow { id: row.id, wrapped_key: row.wrapped_key }).ok_or(StoreError::SubjectGone)
+    Ok(written.rows_affected())
 }
 
 /// Destroys the wrapped key of a subject in the work's transaction, and gives the numbers of those that were alive (at most one).

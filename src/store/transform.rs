@@ -1,5 +1,7 @@
 //! The rows of PII tokens and of the keys of transformations.
 
+use sqlx::PgConnection;
+
 use crate::model::clock::Timestamp;
 
 use super::Store;
@@ -18,6 +20,8 @@ pub struct NewTokens {
     pub expires: Vec<Option<time::OffsetDateTime>>,
     pub value: Vec<Vec<u8>>,
     pub metadata: Vec<Option<Vec<u8>>>,
+    /// The token's own secret, encrypted, where the transformation is exportable.
+    pub secret: Vec<Option<Vec<u8>>>,
 }
 
 impl NewTokens {
@@ -38,6 +42,7 @@ impl NewTokens {
         self.expires.extend(more.expires);
         self.value.extend(more.value);
         self.metadata.extend(more.metadata);
+        self.secret.extend(more.secret);
     }
 
     /// The subjects, each once.
@@ -67,13 +72,17 @@ pub struct TokenRow {
 /// Finds tokens by their ids; those that are not there are left out.
 pub async fn find(store: &Store, ids: &[i64]) -> Result<Vec<TokenRow>, StoreError> {
     let mut connection = store.connection().await?;
+    find_on(&mut connection, ids).await
+}
+
+pub(super) async fn find_on(connection: &mut PgConnection, ids: &[i64]) -> Result<Vec<TokenRow>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT t.id, t.transformation, t.subject, s.wrapped_key AS "subject_key?", s.hash AS "subject_hash?", t.expires, t.value, t.metadata
            FROM pii_token t LEFT JOIN subject s ON s.namespace = 0 AND s.id = t.subject
            WHERE t.namespace = 0 AND t.id = ANY ($1)"#,
         ids
     )
-    .fetch_all(&mut *connection)
+    .fetch_all(connection)
     .await?;
     Ok(rows
         .into_iter()
@@ -86,6 +95,42 @@ pub async fn find(store: &Store, ids: &[i64]) -> Result<Vec<TokenRow>, StoreErro
             expires: row.expires.map(Timestamp::from_date),
             value: row.value,
             metadata: row.metadata,
+        })
+        .collect())
+}
+
+/// A token of one subject whose secret is stored, for an export.
+#[derive(Debug, Clone)]
+pub struct ExportRow {
+    pub id: i64,
+    pub transformation: i32,
+    pub expires: Option<Timestamp>,
+    pub value: Vec<u8>,
+    pub metadata: Option<Vec<u8>>,
+    pub secret: Vec<u8>,
+}
+
+/// The exportable tokens of a subject behind the token `after`, in the order of their making, at most `limit`.
+pub async fn exportable(store: &Store, subject: i64, after: i64, limit: i64) -> Result<Vec<ExportRow>, StoreError> {
+    let mut connection = store.connection().await?;
+    let rows = sqlx::query!(
+        r#"SELECT id, transformation, expires, value, metadata, secret AS "secret!"
+           FROM pii_token WHERE namespace = 0 AND subject = $1 AND id > $2 AND secret IS NOT NULL ORDER BY id LIMIT $3"#,
+        subject,
+        after,
+        limit
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| ExportRow {
+            id: row.id,
+            transformation: row.transformation,
+            expires: row.expires.map(Timestamp::from_date),
+            value: row.value,
+            metadata: row.metadata,
+            secret: row.secret,
         })
         .collect())
 }
@@ -140,6 +185,21 @@ pub async fn insert_key(work: &mut Work, row: &TransformKeyRow) -> Result<(), St
     Ok(())
 }
 
+/// Destroys the encrypting keys of a transformation below `version`; version 0, which encrypts nothing, stays.
+pub async fn delete_keys_below(work: &mut Work, transformation: &str, version: i32) -> Result<(), StoreError> {
+    let mount = work.mount_id().0;
+    let transaction = work.transaction().await?;
+    sqlx::query!(
+        "DELETE FROM transform_key WHERE namespace = 0 AND mount = $1 AND transformation = $2 AND version > 0 AND version < $3",
+        mount,
+        transformation,
+        version
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
 /// Destroys the keys of a transformation that is deleted: what was tokenized with it is gone.
 pub async fn delete_keys(work: &mut Work, transformation: &str) -> Result<(), StoreError> {
     let mount = work.mount_id().0;
@@ -150,13 +210,16 @@ pub async fn delete_keys(work: &mut Work, transformation: &str) -> Result<(), St
     Ok(())
 }
 
-/// Deletes tokens by id in the work's transaction; says how many were there.
-pub async fn delete(work: &mut Work, transformation: i32, ids: &[i64]) -> Result<u64, StoreError> {
+/// Deletes tokens by id in the work's transaction; gives the ids that were there.
+pub async fn delete(work: &mut Work, transformation: i32, ids: &[i64]) -> Result<Vec<i64>, StoreError> {
     let transaction = work.transaction().await?;
-    let gone = sqlx::query!("DELETE FROM pii_token WHERE namespace = 0 AND transformation = $1 AND id = ANY ($2)", transformation, ids)
-        .execute(&mut **transaction)
-        .await?;
-    Ok(gone.rows_affected())
+    Ok(sqlx::query_scalar!(
+        "DELETE FROM pii_token WHERE namespace = 0 AND transformation = $1 AND id = ANY ($2) RETURNING id",
+        transformation,
+        ids
+    )
+    .fetch_all(&mut **transaction)
+    .await?)
 }
 
 /// Deletes tokens that expired before `moment`, at most `limit`; for the job.

@@ -72,6 +72,16 @@ pub fn tell_failure(why: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// Shows the report of a verification that the server's half carried out, and gives its exit code.
+#[must_use]
+pub fn tell_verification(options: GlobalOptions, report: &[u8]) -> ExitCode {
+    let mut session = match Session::new(options, Surroundings::of_process()) {
+        Ok(session) => session,
+        Err(code) => return ExitCode::from(code),
+    };
+    ExitCode::from(commands::audit::show_report(&mut session, report))
+}
+
 /// Prints the script with which the shell completes the whole command line.
 #[must_use]
 pub fn completion(shell: Shell, command: &mut clap::Command) -> ExitCode {

@@ -88,7 +88,7 @@ Exit codes: 0 sound; 2 tampered, with the first bad entry; 3 shorter than a know
 Examples:
   goldfin audit verify
   goldfin audit verify --checkpoint yesterday.checkpoint
-  goldfin audit verify --database postgresql://auditor@db/goldfin --public-key ledger.pub --checkpoint yesterday.checkpoint")]
+  goldfin audit verify --database postgresql://auditor@db/goldfin --mac-key unseal-keys.json")]
 pub struct Verify {
     /// A checkpoint kept from before, a signed note; nothing before it may have changed
     #[arg(long, value_name = "FILE")]
@@ -114,7 +114,7 @@ struct KeyFiles {
     /// Public key of the checkpoints; needed without a server
     #[arg(long, value_name = "FILE")]
     public_key: Option<PathBuf>,
-    /// MAC key of the ledger, to verify each entry's MAC too
+    /// What opens the MAC key of the ledger: the seal's key file, or the answer of `goldfin init` with its shares
     #[arg(long, value_name = "FILE")]
     mac_key: Option<PathBuf>,
 }
@@ -248,13 +248,25 @@ impl Verify {
         })?;
         let data = answer.data();
         session.out.show(&data)?;
-        match data.str_of("verdict") {
-            Some("sound") => Ok(()),
-            Some("tampered") => Err(Failure::Told(2)),
-            Some("shorter") => Err(Failure::Told(3)),
-            _ => Err(Failure::Told(CANNOT)),
-        }
+        judge(&data)
     }
+}
+
+fn judge(report: &Json) -> Result<(), Failure> {
+    match report.str_of("verdict") {
+        Some("sound") => Ok(()),
+        Some("tampered") => Err(Failure::Told(2)),
+        Some("shorter") => Err(Failure::Told(3)),
+        _ => Err(Failure::Told(CANNOT)),
+    }
+}
+
+/// Shows a report that did not come from a server; the exit code.
+pub fn show_report(session: &mut Session, report: &[u8]) -> u8 {
+    let shown = Json::parse(report)
+        .map_err(|_| Failure::Told(CANNOT))
+        .and_then(|document| session.out.show(&document).and_then(|()| session.out.flush()).and_then(|()| judge(&document)));
+    shown.map_or_else(|failure| failure.exit_code(), |()| 0)
 }
 
 /// Exit code: cannot be verified.

@@ -1,0 +1,194 @@
+//! Decode, validate, metadata and the deletion of tokens: everything that begins with a token.
+
+use std::collections::{HashMap, HashSet};
+
+use goldfin_crypto::{Ciphertext, DataKey, Place, Plaintext, TokenSecret};
+
+use crate::model::clock::Timestamp;
+use crate::model::document::Node;
+use crate::model::fault::{Complaint, Fault};
+use crate::model::id::MountId;
+use crate::seal::barrier::{Barrier, fault};
+use crate::store::transform::{self, TokenRow};
+use crate::store::work::Work;
+
+use super::Transform;
+use super::batch::Answered;
+use super::encode::{STRETCH, note_ids};
+use super::op::{Use, ValuesOp};
+use super::place::{TokenMetadata, TokenRowId, TokenValue};
+use super::run::{Ready, Results, input_of, not_a_token, read_metadata, read_token};
+use super::subjects::unwrap_subject;
+
+/// A token that was read: the transformation that it is one of, its row's number, its secret.
+struct Shown<'a> {
+    ready: &'a Ready,
+    id: i64,
+    secret: TokenSecret,
+}
+
+/// What opens rows during one request. The keys of subjects are gone with it.
+struct Opener<'a> {
+    barrier: &'a Barrier,
+    mount: MountId,
+    now: Timestamp,
+    subjects: HashMap<i64, DataKey>,
+}
+
+impl Transform {
+    pub(super) async fn reveal(&self, op: &ValuesOp, targets: &[Result<Ready, Fault>], work: &mut Work) -> Result<Results, Fault> {
+        let shown = show(op, targets);
+        let ids: Vec<i64> = shown.iter().flatten().flatten().map(|shown| shown.id).collect();
+        note_ids(work, &ids);
+        let rows = self.rows(work, &ids).await?;
+        work.facts.subject = same_subject(&shown, &rows);
+        let mut opener = Opener { barrier: &self.tools.barrier, mount: work.mount_id(), now: work.now(), subjects: HashMap::new() };
+        let mut results = Vec::with_capacity(shown.len());
+        for (position, shown) in shown.into_iter().enumerate() {
+            if position % STRETCH == STRETCH - 1 {
+                tokio::task::yield_now().await;
+            }
+            results.push(shown.and_then(|token| {
+                let opened = token.and_then(|token| opener.open(&token, rows.get(&token.id), op.usage));
+                if op.usage == Use::Validate { as_validity(opened) } else { opened }
+            }));
+        }
+        if let ([Err(fault)], false) = (results.as_slice(), op.batch) {
+            work.facts.reason = reason(fault);
+        }
+        Ok(results)
+    }
+
+    async fn rows(&self, work: &Work, ids: &[i64]) -> Result<HashMap<i64, TokenRow>, Fault> {
+        let rows = match ids {
+            [] => Vec::new(),
+            [id] => self.lookup.find(work.store(), *id).await?.into_iter().collect(),
+            ids => transform::find(work.store(), ids).await?,
+        };
+        Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+    }
+
+    pub(super) async fn delete_tokens(&self, op: &ValuesOp, targets: &[Result<Ready, Fault>], work: &mut Work) -> Result<Results, Fault> {
+        let shown = show(op, targets);
+        let mut by_number: HashMap<i32, Vec<i64>> = HashMap::new();
+        for shown in shown.iter().flatten().flatten() {
+            by_number.entry(shown.ready.config.number).or_default().push(shown.id);
+        }
+        let mut gone = HashSet::new();
+        for (number, ids) in by_number {
+            gone.extend(transform::delete(work, number, &ids).await?);
+        }
+        let ids: Vec<i64> = shown.iter().flatten().flatten().map(|shown| shown.id).collect();
+        note_ids(work, &ids);
+        let members = || if op.batch { vec![("deleted".to_owned(), Node::Bool(true))] } else { Vec::new() };
+        Ok(shown
+            .into_iter()
+            .map(|shown| match shown? {
+                Ok(shown) if gone.contains(&shown.id) => Ok(members()),
+                _ => Err(not_a_token()),
+            })
+            .collect())
+    }
+}
+
+/// Reads the tokens. The outer fault is the transformation's or the item's, the inner one the token's.
+fn show<'a>(op: &'a ValuesOp, targets: &'a [Result<Ready, Fault>]) -> Vec<Result<Result<Shown<'a>, Fault>, Fault>> {
+    op.items
+        .iter()
+        .map(|item| {
+            let (input, ready) = input_of(item, targets)?;
+            Ok(read_token(&ready.keys.format, &input.value).map(|(id, secret)| Shown { ready, id, secret }))
+        })
+        .collect()
+}
+
+impl Opener<'_> {
+    fn open(&mut self, shown: &Shown<'_>, row: Option<&TokenRow>, usage: Use) -> Result<Answered, Fault> {
+        let config = &shown.ready.config;
+        let row = row.filter(|row| row.transformation == config.number).ok_or_else(not_a_token)?;
+        let place = TokenRowId { mount: self.mount, transformation: row.transformation, id: row.id, expires: row.expires };
+        let key = match row.subject {
+            Some(subject) => {
+                let (Some(wrapped), Some(hash)) = (&row.subject_key, &row.subject_hash) else {
+                    return Err(Fault::Gone("the subject of this token was erased".into()));
+                };
+                if !self.subjects.contains_key(&subject) {
+                    let key = unwrap_subject(self.barrier, self.mount, subject, hash, wrapped.clone())?;
+                    self.subjects.insert(subject, key);
+                }
+                self.subjects.get(&subject).ok_or(Fault::Internal("subject"))?
+            }
+            None => version_of(shown, &row.value)?,
+        };
+        if row.expires.is_some_and(|expires| expires <= self.now) {
+            return Err(Fault::Gone("the token has expired".into()));
+        }
+        let message = key.message_key(&shown.secret);
+        // Decrypted for every use: what does not verify is not a valid token's row, whatever else it says.
+        let value = decrypt(&message, &TokenValue(place), row.value.clone())?;
+        let name = |name: &str| name.to_owned();
+        Ok(match usage {
+            Use::Validate => vec![(name("valid"), Node::Bool(true))],
+            Use::Metadata => {
+                let metadata = match &row.metadata {
+                    Some(stored) => read_metadata(&decrypt(&message, &TokenMetadata(place), stored.clone())?)?,
+                    None => Node::Object(Vec::new()),
+                };
+                let expires = Node::text_or_null(row.expires.map(Timestamp::to_rfc3339));
+                vec![(name("metadata"), metadata), (name("expiration_time"), expires)]
+            }
+            _ => vec![(name("decoded_value"), Node::Text(value))],
+        })
+    }
+}
+
+/// The version of the transformation's key that a ciphertext names.
+fn version_of<'a>(shown: &Shown<'a>, stored: &[u8]) -> Result<&'a DataKey, Fault> {
+    let (config, keys) = (&shown.ready.config, &shown.ready.keys);
+    let version = Ciphertext::<TokenValue>::from_stored(stored.to_vec()).map_err(fault)?.key_version();
+    if version < config.min_available_version {
+        return Err(Fault::Gone("the key of this token was destroyed".into()));
+    }
+    if version < config.min_decryption_version {
+        return Err(Fault::Invalid(Complaint::new("the token is older than the transformation's `min_decryption_version`")));
+    }
+    match keys.version(version) {
+        Some(key) => Ok(key),
+        // A node that has not heard of a rotation yet.
+        None if version > config.latest_version => Err(Fault::conflict("the transformation's key changed at the same moment, try again")),
+        None => Err(fault(goldfin_crypto::CryptoError::Integrity)),
+    }
+}
+
+pub(super) fn decrypt<P: Place>(key: &DataKey, place: &P, stored: Vec<u8>) -> Result<Plaintext, Fault> {
+    key.decrypt(place, &Ciphertext::from_stored(stored).map_err(fault)?).map_err(fault)
+}
+
+/// A token that cannot be used is an answer here, not a fault.
+fn as_validity(opened: Result<Answered, Fault>) -> Result<Answered, Fault> {
+    match opened {
+        Err(Fault::Invalid(_) | Fault::Gone(_)) => Ok(vec![("valid".to_owned(), Node::Bool(false))]),
+        opened => opened,
+    }
+}
+
+/// The one subject of all rows that were found.
+fn same_subject(shown: &[Result<Result<Shown<'_>, Fault>, Fault>], rows: &HashMap<i64, TokenRow>) -> Option<[u8; 32]> {
+    let mut hashes = shown
+        .iter()
+        .flatten()
+        .flatten()
+        .filter_map(|shown| rows.get(&shown.id).filter(|row| row.transformation == shown.ready.config.number))
+        .map(|row| row.subject_hash.as_deref());
+    let first = hashes.next()??;
+    if hashes.all(|hash| hash == Some(first)) { first.try_into().ok() } else { None }
+}
+
+fn reason(fault: &Fault) -> Option<&'static str> {
+    match fault {
+        Fault::Gone(_) => Some("gone"),
+        Fault::Integrity(_) => Some("integrity"),
+        Fault::Invalid(_) if *fault == not_a_token() => Some("not_a_token"),
+        _ => None,
+    }
+}

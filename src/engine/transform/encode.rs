@@ -1,0 +1,147 @@
+//! Encode: values become tokens. Their rows ride in the commit group with the entry; nothing is written here.
+
+use std::collections::HashMap;
+
+use goldfin_crypto::{DataKey, Purpose, TokenSecret};
+
+use crate::model::clock::Timestamp;
+use crate::model::document::Node;
+use crate::model::fault::Fault;
+use crate::model::id::MountId;
+use crate::seal::barrier::fault;
+use crate::store::transform::NewTokens;
+use crate::store::work::Work;
+
+use super::Transform;
+use super::config::MappingMode;
+use super::op::{Input, ValuesOp};
+use super::place::{TokenMetadata, TokenRowId, TokenSecretPlace, TokenValue};
+use super::run::{Ready, Results, input_of};
+use super::subjects::SubjectKey;
+
+/// Values that are encrypted before others get their turn on this thread.
+pub(super) const STRETCH: usize = 128;
+
+/// An item that nothing stands against.
+struct Planned<'a> {
+    input: &'a Input,
+    ready: &'a Ready,
+    expires: Option<Timestamp>,
+}
+
+impl Transform {
+    pub(super) async fn encode(&self, op: &ValuesOp, targets: &[Result<Ready, Fault>], work: &mut Work) -> Result<Results, Fault> {
+        let (mount, now) = (work.mount_id(), work.now());
+        let planned: Vec<Result<Planned<'_>, Fault>> = op
+            .items
+            .iter()
+            .map(|item| {
+                let (input, ready) = input_of(item, targets)?;
+                let expires = ready.config.expiry(now, input.options.ttl, input.options.expiration)?;
+                Ok(Planned { input, ready, expires })
+            })
+            .collect();
+        let count = planned.iter().filter(|plan| plan.is_ok()).count();
+        let subjects = self.subject_keys(work, planned.iter().flatten().filter_map(|plan| plan.input.options.subject)).await?;
+        let ids = self.ids.take(work.store(), count).await?;
+        note_ids(work, &ids);
+        work.facts.subject = same_subject(&planned);
+
+        let mut results = Vec::with_capacity(planned.len());
+        let mut rows = with_capacity(count);
+        let mut ids = ids.into_iter();
+        for (position, plan) in planned.into_iter().enumerate() {
+            if position % STRETCH == STRETCH - 1 {
+                tokio::task::yield_now().await;
+            }
+            results.push(match plan {
+                Ok(plan) => {
+                    let id = ids.next().ok_or(Fault::Internal("ids"))?;
+                    Ok(vec![("encoded_value".to_owned(), Node::text(seal(mount, id, &plan, &subjects, &mut rows)?))])
+                }
+                Err(fault) => Err(fault),
+            });
+        }
+        if !rows.is_empty() {
+            if !op.batch {
+                work.facts.digest = rows.value.first().map(|value| goldfin_crypto::digest::sha256(&[value]));
+            }
+            work.add_tokens(rows)?;
+        }
+        Ok(results)
+    }
+}
+
+/// Encrypts one value and gives its token.
+fn seal(
+    mount: MountId,
+    id: i64,
+    plan: &Planned<'_>,
+    subjects: &HashMap<[u8; 32], SubjectKey>,
+    rows: &mut NewTokens,
+) -> Result<String, Fault> {
+    let Planned { input, ready, expires } = plan;
+    let subject = match &input.options.subject {
+        Some(hash) => Some(subjects.get(hash).ok_or(Fault::Internal("subject"))?),
+        None => None,
+    };
+    let primary = || ready.keys.version(ready.config.latest_version).ok_or(Fault::Internal("key version"));
+    let key = match subject {
+        Some(subject) => &subject.key,
+        None => primary()?,
+    };
+    let row = TokenRowId { mount, transformation: ready.config.number, id, expires: *expires };
+    let secret = TokenSecret::generate().map_err(fault)?;
+    let message = key.message_key(&secret);
+    let value = message.encrypt(&TokenValue(row), &input.value).map_err(fault)?;
+    let metadata = match &input.options.metadata {
+        Some(metadata) => Some(message.encrypt(&TokenMetadata(row), metadata).map_err(fault)?.into_bytes()),
+        None => None,
+    };
+    let stored_secret = match ready.config.mapping_mode {
+        MappingMode::Default => None,
+        MappingMode::Exportable => {
+            Some(export_key(key, id).encrypt(&TokenSecretPlace(row), &secret.to_plaintext()).map_err(fault)?.into_bytes())
+        }
+    };
+    rows.transformation.push(ready.config.number);
+    rows.id.push(id);
+    rows.subject.push(subject.map(|subject| subject.id));
+    rows.expires.push(expires.map(Timestamp::to_date));
+    rows.value.push(value.into_bytes());
+    rows.metadata.push(metadata);
+    rows.secret.push(stored_secret);
+    Ok(ready.keys.format.render(id, &secret))
+}
+
+/// The key for the stored secret of one exportable token: one message each, so that no count of nonces is needed. The context keeps
+/// it apart from the keys of messages, which have none.
+pub(super) fn export_key(key: &DataKey, id: i64) -> DataKey {
+    DataKey::from_key(key.derive(Purpose::TokenMessage, &[b"export", &id.to_be_bytes()]), key.id())
+}
+
+/// The digest over the ids of the tokens: whoever holds the tokens and asks goldfin can tie entries together by it.
+pub(super) fn note_ids(work: &mut Work, ids: &[i64]) {
+    if !ids.is_empty() {
+        let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_be_bytes()).collect();
+        work.facts.batch = Some(goldfin_crypto::digest::sha256(&[&bytes]));
+    }
+}
+
+fn same_subject(planned: &[Result<Planned<'_>, Fault>]) -> Option<[u8; 32]> {
+    let mut subjects = planned.iter().flatten().map(|plan| plan.input.options.subject);
+    let first = subjects.next()??;
+    subjects.all(|subject| subject == Some(first)).then_some(first)
+}
+
+fn with_capacity(count: usize) -> NewTokens {
+    NewTokens {
+        transformation: Vec::with_capacity(count),
+        id: Vec::with_capacity(count),
+        subject: Vec::with_capacity(count),
+        expires: Vec::with_capacity(count),
+        value: Vec::with_capacity(count),
+        metadata: Vec::with_capacity(count),
+        secret: Vec::with_capacity(count),
+    }
+}

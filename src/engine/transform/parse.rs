@@ -1,0 +1,189 @@
+//! Bytes become an operation: which path means what, and which members it takes.
+
+use crate::model::call::{Call, Verb};
+use crate::model::clock::Timestamp;
+use crate::model::fault::Fault;
+use crate::model::members::Members;
+use crate::model::path::is_name;
+
+use super::Transform;
+use super::op::{SubjectAct, SubjectOp, TransformOp, Use, What};
+use super::settings::{SettingOp, name_of, read_draft, read_role, read_version};
+
+/// Disclosures and exported values of one answer, unless the caller says otherwise, and at most.
+const PAGE: u64 = 100;
+const LARGEST_PAGE: u64 = 1000;
+
+/// The longest identifier of a subject, in bytes.
+const MAX_SUBJECT_BYTES: usize = 512;
+
+impl Transform {
+    pub(super) fn understand(&self, mut call: Call) -> Result<TransformOp, Fault> {
+        let mount = call.mount.path.clone();
+        let tail = std::mem::take(&mut call.tail);
+        let segments: Vec<&str> = if tail.is_empty() { Vec::new() } else { tail.split('/').collect() };
+        let (what, unknown) = match segments.as_slice() {
+            ["encode", role] => self.values(call, Use::Encode, role, false)?,
+            ["decode", role] => self.values(call, Use::Decode, role, false)?,
+            ["decode", role, _format] => self.values(call, Use::Decode, role, true)?,
+            ["validate", role] => self.values(call, Use::Validate, role, false)?,
+            ["metadata", role] => self.values(call, Use::Metadata, role, false)?,
+            ["tokens", role] if call.verb == Verb::Delete => self.values(call, Use::DeleteByToken, role, false)?,
+            ["tokenized", role] if call.verb == Verb::Delete => self.values(call, Use::DeleteByValue, role, false)?,
+            ["tokens" | "tokenized", role] => self.values(call, Use::FindByValue, role, false)?,
+            ["subjects", ..] => self.subject(call, &segments)?,
+            ["template" | "alphabet", ..] => return Err(Fault::invalid("templates and alphabets are not supported yet")),
+            ["transformations", "fpe" | "masking", ..] => {
+                return Err(Fault::invalid("transformations of this type are not supported yet, use `transformations/tokenization`"));
+            }
+            ["redact" | "restore", _] => return Err(Fault::invalid("free text is not supported yet")),
+            other => {
+                let (setting, unknown) = setting(&mut call, other)?;
+                (What::Setting(setting), unknown)
+            }
+        };
+        Ok(TransformOp { mount, what, unknown })
+    }
+
+    fn values(&self, mut call: Call, usage: Use, role: &str, format: bool) -> Result<(What, usize), Fault> {
+        let by_deletion = matches!(usage, Use::DeleteByToken | Use::DeleteByValue);
+        if !by_deletion && call.verb != Verb::Write {
+            return Err(Fault::WrongVerb);
+        }
+        let role = name_of(role)?;
+        let members = call.members()?;
+        let (values, unknown) = self.read_values(&call, members, usage, role, format)?;
+        Ok((What::Values(values), unknown))
+    }
+
+    /// A subject is named by the path, or by the body so that its identifier stands in no URL.
+    fn subject(&self, mut call: Call, segments: &[&str]) -> Result<(What, usize), Fault> {
+        let mut members = call.members()?;
+        let page = |members: &mut Members, call: &Call| -> Result<i64, Fault> {
+            let asked = match call.query.value("limit") {
+                Some(text) => text.parse().map_err(|_| members.wrong("limit", "must be a whole number"))?,
+                None => members.whole("limit")?.unwrap_or(PAGE),
+            };
+            if asked == 0 || asked > LARGEST_PAGE {
+                return Err(members.wrong("limit", "must be from 1 to 1,000"));
+            }
+            i64::try_from(asked).map_err(|_| Fault::Internal("page"))
+        };
+        let after = |members: &mut Members, call: &Call| -> Result<Option<String>, Fault> {
+            Ok(call.query.value("after").map(str::to_owned).or(members.word("after")?))
+        };
+        let (named, act) = match (segments, call.verb) {
+            (["subjects"], Verb::Delete) | (["subjects", "erase"], Verb::Write) => (None, "erase"),
+            (["subjects", "lookup"], Verb::Write) => (None, "read"),
+            (["subjects", act @ ("disclosures" | "export")], Verb::Write) => (None, *act),
+            (["subjects", id], Verb::Read) => (Some(*id), "read"),
+            (["subjects", id], Verb::Delete) => (Some(*id), "erase"),
+            (["subjects", id, act @ ("disclosures" | "export")], Verb::Read | Verb::List) => (Some(*id), *act),
+            _ => return Err(Fault::WrongVerb),
+        };
+        let subject = match named {
+            Some(id) => goldfin_crypto::Plaintext::from_text(id.to_owned()),
+            None => members.secret("subject")?.ok_or_else(|| members.missing("subject"))?,
+        };
+        let hash = self.subject_hash(&call, &members, &subject)?;
+        let act = match act {
+            "erase" => SubjectAct::Erase,
+            "disclosures" => {
+                let before = match after(&mut members, &call)? {
+                    Some(text) => Some(parse_page(&text).ok_or_else(|| members.wrong("after", "must be the `next` of the page before"))?),
+                    None => None,
+                };
+                SubjectAct::Disclosures { before, limit: page(&mut members, &call)? }
+            }
+            "export" => {
+                let after = match after(&mut members, &call)? {
+                    Some(text) => text.parse().map_err(|_| members.wrong("after", "must be the `next` of the page before"))?,
+                    None => 0,
+                };
+                let purpose = one_purpose(call.purpose.take(), &mut members)?;
+                SubjectAct::Export { after, limit: page(&mut members, &call)?, purpose }
+            }
+            _ => SubjectAct::Read,
+        };
+        let unknown = members.finish(&[])?;
+        Ok((What::Subject(SubjectOp { hash, act }), unknown))
+    }
+
+    pub(super) fn subject_hash(&self, call: &Call, members: &Members, subject: &goldfin_crypto::Plaintext) -> Result<[u8; 32], Fault> {
+        if subject.is_empty() || subject.len() > MAX_SUBJECT_BYTES {
+            return Err(members.wrong("subject", "must be 1 to 512 bytes"));
+        }
+        Ok(self.tools.barrier.subject_hash(call.mount.id, subject))
+    }
+}
+
+/// The purpose of the header and of the body, which must agree.
+pub(super) fn one_purpose(header: Option<String>, members: &mut Members) -> Result<Option<String>, Fault> {
+    let body = members.word("purpose")?.filter(|purpose| !purpose.is_empty());
+    let purpose = match (header, body) {
+        (Some(header), Some(body)) if header != body => {
+            return Err(members.wrong("purpose", "is not the purpose of the header `X-Goldfin-Purpose`, give one"));
+        }
+        (header, body) => header.or(body),
+    };
+    match &purpose {
+        // It is written into the ledger: a word, not a sentence about somebody.
+        Some(word) if !is_name(word) || word.len() > 64 => {
+            Err(members.wrong("purpose", "must be a name of letters, digits and `._@+=:-`, at most 64"))
+        }
+        _ => Ok(purpose),
+    }
+}
+
+/// Where a page of disclosures ended: time, stream and number of the entry.
+pub(super) fn page_text(at: (Timestamp, i32, i64)) -> String {
+    format!("{}.{}.{}", at.0.unix_micros(), at.1, at.2)
+}
+
+fn parse_page(text: &str) -> Option<(Timestamp, i32, i64)> {
+    let mut parts = text.split('.');
+    let at = (Timestamp::from_unix_micros(parts.next()?.parse().ok()?), parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    parts.next().is_none().then_some(at)
+}
+
+fn setting(call: &mut Call, segments: &[&str]) -> Result<(SettingOp, usize), Fault> {
+    let verb = call.verb;
+    let filter = call.query.value("filter").map(str::to_owned);
+    let mut members = call.members()?;
+    let op = match (segments, verb) {
+        (["role"], Verb::List) => SettingOp::ListRoles(filter),
+        (["role", name], Verb::Read) => SettingOp::ReadRole(name_of(name)?),
+        (["role", name], Verb::Write) => SettingOp::WriteRole(name_of(name)?, read_role(&mut members)?),
+        (["role", name], Verb::Delete) => SettingOp::DeleteRole(name_of(name)?),
+        (["transformation" | "transformations"], Verb::List) => SettingOp::ListTransformations { filter, all: true },
+        (["transformations", "tokenization"], Verb::List) => SettingOp::ListTransformations { filter, all: false },
+        (["transformations", "tokenization", "keys"] | ["tokenization", "keys"], Verb::List) => SettingOp::ListKeys(filter),
+        (["transformation", name] | ["transformations", "tokenization", name], Verb::Read) => SettingOp::ReadTransformation(name_of(name)?),
+        (["transformation", name], Verb::Write) => {
+            SettingOp::WriteTransformation(name_of(name)?, Box::new(read_draft(&mut members, false)?))
+        }
+        (["transformations", "tokenization", name], Verb::Write) => {
+            SettingOp::WriteTransformation(name_of(name)?, Box::new(read_draft(&mut members, true)?))
+        }
+        (["transformation", name] | ["transformations", "tokenization", name], Verb::Delete) => {
+            SettingOp::DeleteTransformation(name_of(name)?)
+        }
+        (["transformations", "tokenization", "keys", rest @ ..] | ["tokenization", "keys", rest @ ..], verb) => {
+            key_setting(&mut members, rest, verb)?
+        }
+        (["role" | "transformation" | "transformations" | "tokenization", ..], _) => return Err(Fault::WrongVerb),
+        _ => return Err(Fault::not_found("the transform engine has no such path")),
+    };
+    let unknown = members.finish(&[])?;
+    Ok((op, unknown))
+}
+
+fn key_setting(members: &mut Members, segments: &[&str], verb: Verb) -> Result<SettingOp, Fault> {
+    match (segments, verb) {
+        ([name], Verb::Read) => Ok(SettingOp::ReadKey(name_of(name)?)),
+        ([name, "rotate"], Verb::Write) => Ok(SettingOp::RotateKey(name_of(name)?)),
+        ([name, "config"], Verb::Write) => Ok(SettingOp::ConfigureKey(name_of(name)?, read_version(members, "min_decryption_version")?)),
+        ([name, "trim"], Verb::Write) => Ok(SettingOp::TrimKey(name_of(name)?, read_version(members, "min_available_version")?)),
+        _ => Err(Fault::WrongVerb),
+    }
+}

@@ -1,0 +1,176 @@
+//! Carrying an operation out. The only file of this engine that reads a value: a token's text, and stored metadata.
+
+use std::sync::Arc;
+
+use goldfin_crypto::{Plaintext, TokenFormat, TokenSecret};
+
+use crate::model::document::Node;
+use crate::model::fault::{Complaint, Fault};
+use crate::model::id::MountId;
+use crate::model::reply::Reply;
+use crate::policy::authorized::Authorized;
+use crate::store::control::ControlKind;
+use crate::store::directory::Snapshot;
+use crate::store::work::Work;
+
+use super::Transform;
+use super::batch::{self, Answered};
+use super::config::{Role, Transformation};
+use super::keys::TransformationKeys;
+use super::op::{Target, TransformOp, Use, ValuesOp, What, classes};
+
+/// A transformation that a request may use, with its keys.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub config: Arc<Transformation>,
+    pub keys: Arc<TransformationKeys>,
+}
+
+/// What became of each item, in their order.
+pub(super) type Results = Vec<Result<Answered, Fault>>;
+
+impl Transform {
+    pub(super) async fn carry_out(&self, permit: &Authorized<TransformOp>, work: &mut Work) -> Result<Reply, Fault> {
+        let op = permit.op();
+        match &op.what {
+            What::Setting(setting) => self.settle(setting, op.unknown, work).await,
+            What::Subject(subject) => self.about(subject, work).await.map(|reply| reply.warn_of_unknown(op.unknown)),
+            What::Values(values) => {
+                let targets = self.ready(permit, values, work).await?;
+                let results = self.results(values, &targets, work).await?;
+                note(values, &targets, &results, work);
+                batch::answer(values, results).map(|reply| reply.warn_of_unknown(op.unknown))
+            }
+        }
+    }
+
+    async fn results(&self, op: &ValuesOp, targets: &[Result<Ready, Fault>], work: &mut Work) -> Result<Results, Fault> {
+        match op.usage {
+            Use::Encode => self.encode(op, targets, work).await,
+            Use::Decode | Use::Validate | Use::Metadata => self.reveal(op, targets, work).await,
+            Use::DeleteByToken => self.delete_tokens(op, targets, work).await,
+            // `ready` has refused every target.
+            Use::FindByValue | Use::DeleteByValue => Ok(op.items.iter().map(|item| input_of(item, targets).map(|_| Vec::new())).collect()),
+        }
+    }
+
+    /// The transformations of a request as they stand now. One that is refused fails its items only.
+    async fn ready(&self, permit: &Authorized<TransformOp>, op: &ValuesOp, work: &Work) -> Result<Vec<Result<Ready, Fault>>, Fault> {
+        let (snapshot, mount) = (self.snapshot(), work.mount_id());
+        let Some(role) = snapshot.get::<Role>(ControlKind::Role, mount, &op.role)? else {
+            return Err(Fault::invalid("the role does not exist, create it under `role/` of this mount"));
+        };
+        let mut ready = Vec::with_capacity(op.targets.len());
+        for (part, target) in op.targets.iter().enumerate() {
+            if !permit.permits(part) {
+                ready.push(Err(Fault::Denied));
+                continue;
+            }
+            ready.push(match usable(&snapshot, mount, op, &role, target) {
+                Ok((name, config)) => {
+                    let keys = self.keys.keys(work.store(), &self.tools.barrier, mount, name, &config).await?;
+                    Ok(Ready { config, keys })
+                }
+                Err(fault) => Err(fault),
+            });
+        }
+        Ok(ready)
+    }
+}
+
+fn usable<'a>(
+    snapshot: &Snapshot,
+    mount: MountId,
+    op: &ValuesOp,
+    role: &Role,
+    target: &'a Target,
+) -> Result<(&'a str, Arc<Transformation>), Fault> {
+    let invalid = |complaint: Complaint| Err(Fault::Invalid(complaint));
+    let Some(name) = target.name.as_deref() else {
+        return match role.transformations.len() {
+            0 => invalid(Complaint::new("the role names no transformation, add one to its `transformations`")),
+            1 => Err(Fault::conflict("the role changed at the same moment, try again")),
+            _ => invalid(Complaint::new("is missing, the role has several transformations").at("transformation")),
+        };
+    };
+    if !role.transformations.iter().any(|known| known == name) {
+        return invalid(Complaint::new("is none of the role's transformations").at("transformation"));
+    }
+    let Some(config) = snapshot.get::<Transformation>(ControlKind::Transformation, mount, name)? else {
+        return invalid(Complaint::new("the role names a transformation that does not exist, create it").stored(name));
+    };
+    if config.class != target.class {
+        // It was authorised as something else.
+        return Err(Fault::conflict("the transformation changed at the same moment, try again"));
+    }
+    if !config.allows_role(&op.role) {
+        return invalid(Complaint::new("the transformation does not allow this role, add it to its `allowed_roles`").stored(name));
+    }
+    match op.usage {
+        _ if op.format => {
+            return invalid(Complaint::new("the transformation makes opaque tokens, which have no decode formats").stored(name));
+        }
+        Use::Decode => config.check_purpose(op.purpose.as_deref())?,
+        Use::DeleteByToken if !config.deletion_allowed => {
+            return invalid(Complaint::new("the transformation does not allow deletion, set its `deletion_allowed`").stored(name));
+        }
+        Use::FindByValue | Use::DeleteByValue => {
+            return invalid(
+                Complaint::new("the transformation makes opaque tokens, which are not found by their value; ask with the token")
+                    .stored(name),
+            );
+        }
+        _ => {}
+    }
+    Ok((name, config))
+}
+
+/// What an item asks, and the transformation that it concerns.
+pub(super) fn input_of<'a>(
+    item: &'a super::op::Item,
+    targets: &'a [Result<Ready, Fault>],
+) -> Result<(&'a super::op::Input, &'a Ready), Fault> {
+    let input = item.input.as_ref().map_err(Fault::clone)?;
+    match targets.get(input.target) {
+        Some(Ok(ready)) => Ok((input, ready)),
+        Some(Err(fault)) => Err(fault.clone()),
+        None => Err(Fault::Internal("target")),
+    }
+}
+
+/// What the entry says of it beyond what the bracket knows.
+fn note(op: &ValuesOp, targets: &[Result<Ready, Fault>], results: &Results, work: &mut Work) {
+    let succeeded = results.iter().filter(|result| result.is_ok()).count();
+    let as_number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    work.facts.count = Some(as_number(results.len()));
+    if succeeded != results.len() {
+        work.facts.succeeded = Some(as_number(succeeded));
+    }
+    let refused = |target: &Result<Ready, Fault>| matches!(target, Err(Fault::Denied));
+    if targets.iter().any(refused) {
+        work.facts.reason = Some("partly_denied");
+    }
+    let permitted = op.targets.iter().zip(targets).filter(|(_, ready)| !refused(ready));
+    work.facts.class = classes(permitted.map(|(target, _)| target));
+}
+
+/// The row's number and the secret of a token; the same fault for everything that is none of this transformation.
+pub(super) fn read_token(format: &TokenFormat, text: &Plaintext) -> Result<(i64, TokenSecret), Fault> {
+    let text = text.expose_text().map_err(|_| not_a_token())?;
+    format.parse(text).map_err(|_| not_a_token())
+}
+
+/// Junk, forged, cut short, of another transformation, mount or role, deleted, or never issued: nobody learns which.
+pub(super) fn not_a_token() -> Fault {
+    Fault::invalid("the token is not one of this transformation")
+}
+
+/// Metadata as it was attached.
+pub(super) fn read_metadata(stored: &Plaintext) -> Result<Node, Fault> {
+    Node::parse(stored.expose()).map_err(|_| Fault::Internal("metadata"))
+}
+
+/// Text that is no personal data.
+pub(super) fn read_text(text: &Plaintext) -> Option<&str> {
+    text.expose_text().ok()
+}

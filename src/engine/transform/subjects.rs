@@ -1,0 +1,266 @@
+//! Data subjects: their keys, what is held about them, who saw it, and their erasure.
+//!
+//! A subject's key is read for one request and gone with it, so that an erasure holds everywhere from its commit on.
+
+use std::collections::HashMap;
+
+use goldfin_crypto::{DataKey, Plaintext, TokenSecret, WrappedKey};
+use serde::Deserialize;
+
+use crate::model::change::Change;
+use crate::model::clock::Timestamp;
+use crate::model::document::Node;
+use crate::model::fault::Fault;
+use crate::model::id::MountId;
+use crate::model::mount::Mount;
+use crate::model::reply::Reply;
+use crate::seal::barrier::{Barrier, fault};
+use crate::store::control::ControlKind;
+use crate::store::directory::Snapshot;
+use crate::store::error::StoreError;
+use crate::store::ledger::{self, Filter, StoredEntry};
+use crate::store::subject::{self, Holdings, SubjectRow};
+use crate::store::transform::{self, ExportRow};
+use crate::store::work::Work;
+
+use super::Transform;
+use super::config::{Transformation, subject_name};
+use super::decode::decrypt;
+use super::encode::export_key;
+use super::op::{SubjectAct, SubjectOp};
+use super::parse::page_text;
+use super::place::{SubjectKeyPlace, TokenMetadata, TokenRowId, TokenSecretPlace, TokenValue, subject_key_id};
+use super::run::read_metadata;
+
+/// A living subject's number and key.
+#[derive(Debug)]
+pub(super) struct SubjectKey {
+    pub id: i64,
+    pub key: DataKey,
+}
+
+/// The actions that reveal a subject's values.
+const REVEALING: [&str; 2] = ["decode", "export_subject"];
+
+/// The path of an entry in place of one that names a subject.
+pub(super) fn recorded_path(barrier: &Barrier, mount: &Mount, tail: &str) -> Option<String> {
+    let rest = tail.strip_prefix("subjects/")?;
+    let (id, behind) = rest.split_once('/').map_or((rest, ""), |(id, behind)| (id, behind));
+    let hash = barrier.subject_hash(mount.id, &Plaintext::from_text(id.to_owned()));
+    // What follows is a word of the API, or else nobody's business.
+    let behind = if matches!(behind, "disclosures" | "export") { format!("/{behind}") } else { String::new() };
+    let named = matches!(id, "lookup" | "erase" | "disclosures" | "export");
+    Some(if named { format!("{}/subjects/{id}", mount.path) } else { format!("{}/subjects/{}{behind}", mount.path, subject_name(&hash)) })
+}
+
+pub(super) fn unwrap_subject(barrier: &Barrier, mount: MountId, id: i64, hash: &[u8], wrapped: Vec<u8>) -> Result<DataKey, Fault> {
+    let key = barrier.unwrap_key(&SubjectKeyPlace { mount, id, hash }, &WrappedKey::from_stored(wrapped).map_err(fault)?)?;
+    if key.id() == subject_key_id(id) { Ok(key) } else { Err(fault(goldfin_crypto::CryptoError::Integrity)) }
+}
+
+impl Transform {
+    /// The keys of these subjects; those who are not known yet are made known.
+    pub(super) async fn subject_keys(
+        &self,
+        work: &Work,
+        subjects: impl Iterator<Item = [u8; 32]>,
+    ) -> Result<HashMap<[u8; 32], SubjectKey>, Fault> {
+        let mut hashes: Vec<[u8; 32]> = subjects.collect();
+        if hashes.is_empty() {
+            return Ok(HashMap::new());
+        }
+        hashes.sort_unstable();
+        hashes.dedup();
+        let mut keys = self.living(work, &hashes).await?;
+        let mut missing: Vec<[u8; 32]> = hashes.into_iter().filter(|hash| !keys.contains_key(hash)).collect();
+        if missing.is_empty() {
+            return Ok(keys);
+        }
+        let mut rows = Vec::with_capacity(missing.len());
+        let mut made = HashMap::new();
+        for (hash, id) in missing.iter().zip(subject::next_ids(work, missing.len()).await?) {
+            let key = DataKey::generate(subject_key_id(id)).map_err(fault)?;
+            let place = SubjectKeyPlace { mount: work.mount_id(), id, hash };
+            rows.push((hash.to_vec(), SubjectRow { id, wrapped_key: self.tools.barrier.wrap(&place, &key)?.into_bytes() }));
+            made.insert(*hash, SubjectKey { id, key });
+        }
+        let written = subject::insert(work, &mut rows).await?;
+        if usize::try_from(written).is_ok_and(|written| written == rows.len()) {
+            keys.extend(made);
+            return Ok(keys);
+        }
+        // Another request made some of them at the same moment: theirs stand.
+        keys.extend(self.living(work, &missing).await?);
+        missing.retain(|hash| !keys.contains_key(hash));
+        if missing.is_empty() { Ok(keys) } else { Err(StoreError::SubjectGone.into()) }
+    }
+
+    async fn living(&self, work: &Work, hashes: &[[u8; 32]]) -> Result<HashMap<[u8; 32], SubjectKey>, Fault> {
+        let asked: Vec<Vec<u8>> = hashes.iter().map(|hash| hash.to_vec()).collect();
+        let mut keys = HashMap::with_capacity(hashes.len());
+        for (hash, row) in subject::find(work, &asked).await? {
+            let key = unwrap_subject(&self.tools.barrier, work.mount_id(), row.id, &hash, row.wrapped_key)?;
+            let hash: [u8; 32] = hash.try_into().map_err(|_| Fault::Integrity("a subject's hash cannot be"))?;
+            keys.insert(hash, SubjectKey { id: row.id, key });
+        }
+        Ok(keys)
+    }
+
+    pub(super) async fn about(&self, op: &SubjectOp, work: &mut Work) -> Result<Reply, Fault> {
+        work.facts.subject = Some(op.hash);
+        match &op.act {
+            SubjectAct::Read => {
+                let held = known(subject::holdings(work, &op.hash).await?)?;
+                Ok(Reply::data(holdings_node(&op.hash, &held, &names(&self.snapshot(), work.mount_id())?)))
+            }
+            SubjectAct::Erase => erase(op, work).await,
+            SubjectAct::Export { after, limit, purpose } => self.export(op, *after, *limit, purpose.as_deref(), work).await,
+            SubjectAct::Disclosures { before, limit } => disclosures(op, *before, *limit, work).await,
+        }
+    }
+
+    /// The values of exportable transformations. The others can be read by nobody who does not hold their tokens.
+    async fn export(&self, op: &SubjectOp, after: i64, limit: i64, purpose: Option<&str>, work: &mut Work) -> Result<Reply, Fault> {
+        let held = known(subject::holdings(work, &op.hash).await?)?;
+        let Some(SubjectKey { id, key }) = self.living(work, &[op.hash]).await?.remove(&op.hash) else {
+            return Err(Fault::Gone("the subject was erased".into()));
+        };
+        let names = names(&self.snapshot(), work.mount_id())?;
+        let rows = transform::exportable(work.store(), id, after, limit).await?;
+        let more = i64::try_from(rows.len()).is_ok_and(|count| count == limit);
+        let next = rows.last().filter(|_| more).map(|row| row.id.to_string());
+        let mut values = Vec::with_capacity(rows.len());
+        let mut classes: Vec<String> = Vec::new();
+        for row in rows {
+            // Of a transformation that is deleted, or past its end: nobody's to read any more.
+            let Some((name, config)) = names.get(&row.transformation) else { continue };
+            if row.expires.is_some_and(|expires| expires <= work.now()) {
+                continue;
+            }
+            config.check_purpose(purpose)?;
+            classes.extend(config.class.clone());
+            values.push(exported(work.mount_id(), &key, row, name, config)?);
+        }
+        classes.sort_unstable();
+        classes.dedup();
+        work.facts.count = u64::try_from(values.len()).ok();
+        work.facts.class = (!classes.is_empty()).then(|| classes.join(","));
+        let total: i64 = held.tokens.iter().map(|(_, count)| count).sum();
+        Ok(Reply::data(Node::object([("held", Node::whole(total)), ("next", Node::text_or_null(next)), ("values", Node::List(values))])))
+    }
+}
+
+fn exported(mount: MountId, key: &DataKey, row: ExportRow, name: &str, config: &Transformation) -> Result<Node, Fault> {
+    let place = TokenRowId { mount, transformation: row.transformation, id: row.id, expires: row.expires };
+    let secret = decrypt(&export_key(key, row.id), &TokenSecretPlace(place), row.secret)?;
+    let message = key.message_key(&TokenSecret::from_plaintext(&secret).map_err(fault)?);
+    let value = decrypt(&message, &TokenValue(place), row.value)?;
+    let metadata = match row.metadata {
+        Some(stored) => read_metadata(&decrypt(&message, &TokenMetadata(place), stored)?)?,
+        None => Node::Null,
+    };
+    Ok(Node::object([
+        ("class", Node::text_or_null(config.class.clone())),
+        ("expiration_time", Node::text_or_null(row.expires.map(Timestamp::to_rfc3339))),
+        ("metadata", metadata),
+        ("transformation", Node::text(name)),
+        ("value", Node::Text(value)),
+    ]))
+}
+
+/// Destroys the subject's key with the entry. Everything under it is unreadable from the commit on.
+async fn erase(op: &SubjectOp, work: &mut Work) -> Result<Reply, Fault> {
+    let held = known(subject::holdings(work, &op.hash).await?)?;
+    let erased = subject::erase(work, &op.hash).await?;
+    let count: i64 = if erased.is_empty() { 0 } else { held.tokens.iter().map(|(_, count)| count).sum() };
+    work.facts.count = u64::try_from(count).ok();
+    let reply = Reply::data(Node::object([("erased", Node::whole(count)), ("subject", Node::text(subject_name(&op.hash)))]));
+    Ok(erased.into_iter().fold(reply, |reply, id| reply.then(Change::Subject(id))))
+}
+
+/// Who saw values of the subject: newest first, a page at a time.
+async fn disclosures(op: &SubjectOp, before: Option<(Timestamp, i32, i64)>, limit: i64, work: &mut Work) -> Result<Reply, Fault> {
+    let mut found: Vec<StoredEntry> = Vec::new();
+    for action in REVEALING {
+        let filter = Filter {
+            action: Some(action.to_owned()),
+            subject: Some(op.hash.to_vec()),
+            before: before.map(|(time, stream, seq)| (time.to_date(), stream, seq)),
+            limit,
+            ..Filter::default()
+        };
+        found.extend(ledger::list(work.store(), &filter).await?);
+    }
+    let place = |entry: &StoredEntry| (entry.time, entry.stream, entry.seq);
+    found.sort_unstable_by_key(|entry| std::cmp::Reverse(place(entry)));
+    let page = usize::try_from(limit).unwrap_or(usize::MAX);
+    found.truncate(page);
+    let next = found.last().filter(|_| found.len() == page).map(|entry| {
+        let (time, stream, seq) = place(entry);
+        page_text((Timestamp::from_date(time), stream, seq))
+    });
+    let seen = found.iter().filter_map(disclosure).collect();
+    Ok(Reply::data(Node::object([("disclosures", Node::List(seen)), ("next", Node::text_or_null(next))])))
+}
+
+/// The members of an entry that a disclosure shows.
+#[derive(Deserialize)]
+struct Seen {
+    request_id: String,
+    time: String,
+    account: String,
+    action: String,
+    class: Option<String>,
+    purpose: Option<String>,
+    status: u16,
+    count: Option<i64>,
+    succeeded: Option<i64>,
+}
+
+/// None where nothing was revealed.
+fn disclosure(entry: &StoredEntry) -> Option<Node> {
+    let seen: Seen = serde_json::from_str(&entry.body).ok()?;
+    let revealed = seen.succeeded.or((seen.status < 400).then_some(seen.count.unwrap_or(1)))?;
+    (revealed > 0).then(|| {
+        Node::object([
+            ("account", Node::text(seen.account)),
+            ("action", Node::text(seen.action)),
+            ("class", Node::text_or_null(seen.class)),
+            ("count", Node::whole(revealed)),
+            ("purpose", Node::text_or_null(seen.purpose)),
+            ("request_id", Node::text(seen.request_id)),
+            ("time", Node::text(seen.time)),
+        ])
+    })
+}
+
+fn known(held: Holdings) -> Result<Holdings, Fault> {
+    if held.alive || !held.erased.is_empty() { Ok(held) } else { Err(Fault::not_found("nothing is known about this subject")) }
+}
+
+/// The transformations of a mount by their numbers.
+fn names(snapshot: &Snapshot, mount: MountId) -> Result<HashMap<i32, (String, std::sync::Arc<Transformation>)>, Fault> {
+    let mut names = HashMap::new();
+    for name in snapshot.names(ControlKind::Transformation, mount) {
+        if let Some(config) = snapshot.get::<Transformation>(ControlKind::Transformation, mount, name)? {
+            names.insert(config.number, (name.to_owned(), config));
+        }
+    }
+    Ok(names)
+}
+
+fn holdings_node(hash: &[u8; 32], held: &Holdings, names: &HashMap<i32, (String, std::sync::Arc<Transformation>)>) -> Node {
+    let held_tokens = held.tokens.iter().map(|(number, count)| {
+        let (name, class) = match names.get(number) {
+            Some((name, config)) => (Some(name.clone()), config.class.clone()),
+            None => (None, None),
+        };
+        Node::object([("class", Node::text_or_null(class)), ("count", Node::whole(*count)), ("transformation", Node::text_or_null(name))])
+    });
+    Node::object([
+        ("alive", Node::Bool(held.alive)),
+        ("erased", Node::texts(held.erased.iter().map(|at| at.to_rfc3339()))),
+        ("held", Node::List(held_tokens.collect())),
+        ("subject", Node::text(subject_name(hash))),
+    ])
+}

@@ -4,8 +4,10 @@
 //! that property tests aim at.
 
 pub mod absent;
+pub mod auth_token;
 pub mod init;
 pub mod kv;
+pub mod login;
 pub mod transform;
 
 use std::sync::Arc;

@@ -10,7 +10,9 @@ use crate::audit::recorder::{OpenError, Recorder, WriterThread};
 use crate::auth::authenticator::Authenticator;
 use crate::engine::Tools;
 use crate::engine::absent::Absent;
+use crate::engine::auth_token::AuthTokens;
 use crate::engine::kv::Kv;
+use crate::engine::login::Login;
 use crate::engine::transform::Transform;
 use crate::model::change::Change;
 use crate::model::clock::Clock;
@@ -45,8 +47,8 @@ pub struct House {
 /// One of each kind. The exhaustive match in `perform` is the checklist of whoever adds one.
 pub(super) struct Engines {
     pub system: Absent,
-    pub auth_token: Absent,
-    pub login: Absent,
+    pub auth_token: AuthTokens,
+    pub login: Login,
     pub kv: Kv,
     pub transform: Transform,
 }
@@ -63,9 +65,13 @@ impl House {
         let (recorder, writer) = open_ledger(access, node, &barrier, &clock).await?;
         let tools = Tools { barrier: Arc::clone(&barrier), directory: Arc::clone(&directory) };
         let authenticator = Authenticator::new(store.clone(), Arc::clone(barrier.lookup()), Arc::clone(barrier.control()), clock.clone());
-        let _ = tools;
-        let engines =
-            Engines { system: Absent, auth_token: Absent, login: Absent, kv: Kv::new(tools.clone()), transform: Transform::new(tools) };
+        let engines = Engines {
+            system: Absent,
+            auth_token: AuthTokens::new(tools.clone()),
+            login: Login::new(tools.clone()),
+            kv: Kv::new(tools.clone()),
+            transform: Transform::new(tools),
+        };
         let (sealing, _) = tokio::sync::watch::channel(false);
         Ok(Self { store, recorder, authenticator, rules, directory, engines, barrier, writer: Mutex::new(Some(writer)), sealing })
     }

@@ -104,7 +104,7 @@ def test_metadata(v2, kv):
     assert v2.update_metadata("described", mount_point=kv, **settings).status_code == 204
     read = v2.read_secret_metadata("described", mount_point=kv)["data"]
     assert {name: read[name] for name in settings} == settings
-    assert (read["current_version"], read["oldest_version"], list(read["versions"])) == (1, 1, ["1"])
+    assert (read["current_version"], read["oldest_version"], list(read["versions"])) == (1, 0, ["1"])
     with pytest.raises(InvalidRequest):
         put(v2, kv, "described")
     for version in (1, 2):

@@ -120,7 +120,8 @@ def test_errors_are_mapped(server, root, stranger, holder, fresh):
     with pytest.raises(InvalidPath):
         root.secrets.kv.v2.read_secret(fresh("nothing"), raise_on_deleted_version=True)
     with pytest.raises(InvalidPath):
-        root.read("no/such/mount")
+        root.adapter.get("/v1/no/such/mount")
+    assert root.read("no/such/mount") is None
     with pytest.raises(Forbidden):
         holder("a-group-without-policy").secrets.kv.v2.read_secret("anything", raise_on_deleted_version=True)
     with pytest.raises((Forbidden, hvac.exceptions.Unauthorized)):

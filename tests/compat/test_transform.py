@@ -131,14 +131,11 @@ def test_validity_metadata_and_whether_a_value_is_known(engine, transform, role)
     assert "metadata" in engine.retrieve_token_metadata("clerk", value=token, **ask)["data"]
 
 
-def test_convergent_values_give_the_same_token(server, root, engine, transform):
-    body = {"mapping_mode": "default", "convergent": True, "allowed_roles": ["joiner"]}
-    assert curl(server, f"/v1/{transform}/transformations/tokenization/icn", body=body).status == 204
-    engine.create_or_update_role("joiner", ["icn"], mount_point=transform)
-    first, second = (encode(engine, transform, "synthetic-icn", "icn", "joiner") for _ in range(2))
-    assert first == second
-    assert engine.check_tokenization("joiner", value="synthetic-icn", transformation="icn", mount_point=transform)["data"]["tokenized"] is True
-    assert engine.check_tokenization("joiner", value="unheard-of", transformation="icn", mount_point=transform)["data"]["tokenized"] is False
+@pytest.mark.parametrize("member", [{"convergent": True}, {"type": "fpe"}, {"type": "masking"}, {"shape": "ssn"}])
+def test_what_is_not_there_is_refused_and_not_ignored(server, transform, member):
+    answer = curl(server, f"/v1/{transform}/transformation/t", body={"type": "tokenization", "allowed_roles": ["r"]} | member)
+    assert answer.status == 400 and "not supported yet" in answer.json["errors"][0]
+    assert curl(server, f"/v1/{transform}/transformation/t").status == 404
 
 
 def test_encoding_is_not_decoding(engine, transform, role, group, holder):

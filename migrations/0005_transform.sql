@@ -57,10 +57,11 @@ DECLARE
     v_alive integer;
 BEGIN
     IF cardinality(p_subjects) > 0 THEN
-        -- SKIP LOCKED: the transaction that erases waits for the writer, so the writer must not wait for it.
+        -- SKIP LOCKED: the transaction that erases waits for the writer, so the writer must not wait for it. KEY SHARE: a subject whose
+        -- key is being re-wrapped is alive; the erasure locks FOR UPDATE.
         SELECT count(*) INTO v_alive FROM (
             SELECT FROM public.subject s
-            WHERE s.namespace = 0 AND s.id = ANY (p_subjects) AND s.wrapped_key IS NOT NULL FOR SHARE SKIP LOCKED
+            WHERE s.namespace = 0 AND s.id = ANY (p_subjects) AND s.wrapped_key IS NOT NULL FOR KEY SHARE SKIP LOCKED
         ) alive;
         IF v_alive < cardinality(p_subjects) THEN
             RAISE EXCEPTION 'a subject is erased or being erased' USING ERRCODE = 'GF001';

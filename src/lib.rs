@@ -10,6 +10,7 @@ pub mod dev;
 pub mod engine;
 pub mod gate;
 pub mod http;
+pub mod jobs;
 pub mod model;
 pub mod policy;
 pub mod seal;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::audit::recorder::Asked;
 use crate::auth::principal::Principal;
+use crate::engine::keys::RotateOp;
 use crate::engine::{Engine, Performer};
 use crate::model::call::{Call, Negotiate, Verb};
 use crate::model::clock::Timestamp;
@@ -68,6 +69,7 @@ impl House {
             shown,
         };
         match mount.kind {
+            Kind::System if RotateOp::answers(&call.tail) => self.perform(&self.engines.keys, &asked, who, call).await,
             Kind::System => self.perform(&self.engines.system, &asked, who, call).await,
             Kind::AuthToken => self.perform(&self.engines.auth_token, &asked, who, call).await,
             Kind::Jwt | Kind::Kerberos => self.perform(&self.engines.login, &asked, who, call).await,

@@ -3,4 +3,5 @@
 pub mod barrier;
 pub mod key_file;
 pub mod place;
+pub mod rotate;
 pub mod shares;

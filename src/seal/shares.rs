@@ -29,10 +29,16 @@ pub struct KeyringState {
 pub struct Rotation {
     pub to: u32,
     pub started: Timestamp,
-    /// Rows re-wrapped so far.
+    /// Keys re-wrapped so far.
     pub done: i64,
-    /// Rows that were under another version when it began.
-    pub total: i64,
+    /// Keys that were under another version when the re-wrapping began; None until they are counted.
+    pub total: Option<i64>,
+    /// Since when the database refuses new keys under older versions.
+    #[serde(default)]
+    pub retired: Option<Timestamp>,
+    /// Keys that cannot be re-wrapped because they are not what goldfin wrote at their place.
+    #[serde(default)]
+    pub damaged: i64,
     pub finished: Option<Timestamp>,
 }
 
@@ -71,7 +77,7 @@ pub fn make(shares: u8, threshold: u8, cluster_id: uuid::Uuid, now: Timestamp) -
             cluster_id,
             cluster_name: format!("goldfin-{}", cluster_id.simple().to_string().get(..8).unwrap_or_default()),
         },
-        kek: KekRow { version: i32::try_from(version).unwrap_or(1), wrapped_key: Some(wrapped_kek), created: now },
+        kek: KekRow { version: i32::try_from(version).unwrap_or(1), wrapped_key: Some(wrapped_kek), created: now, retired: None },
         state: KeyringState { primary: version, states: BTreeMap::from([(version, "active".to_owned())]), rotation: None },
         barrier: Barrier::new(root, &barrier_key, keyring),
         unseal_key,

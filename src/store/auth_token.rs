@@ -345,9 +345,16 @@ async fn delete_each(work: &mut Work, accessors: Vec<String>) -> Result<Vec<Stri
     Ok(gone)
 }
 
-/// Deletes tokens that expired before `moment`; for the job.
-pub async fn delete_expired(work: &mut Work, moment: Timestamp) -> Result<u64, StoreError> {
+/// Deletes tokens that expired before `moment`, at most `limit`; for the job. One that is being renewed is left alone.
+pub async fn delete_expired(work: &mut Work, moment: Timestamp, limit: i64) -> Result<u64, StoreError> {
     let transaction = work.transaction().await?;
-    let gone = sqlx::query!("DELETE FROM auth_token WHERE expires < $1", moment.to_date()).execute(&mut **transaction).await?;
+    let gone = sqlx::query!(
+        "DELETE FROM auth_token WHERE namespace = 0 AND expires < $1 AND fingerprint IN (
+             SELECT fingerprint FROM auth_token WHERE namespace = 0 AND expires < $1 ORDER BY expires LIMIT $2 FOR UPDATE SKIP LOCKED)",
+        moment.to_date(),
+        limit
+    )
+    .execute(&mut **transaction)
+    .await?;
     Ok(gone.rows_affected())
 }

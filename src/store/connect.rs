@@ -55,10 +55,7 @@ impl Access {
 
     /// Opens the pool after the database has passed every check.
     pub async fn open(&self) -> Result<Store, Refusal> {
-        let mut connection = self.connect().await.map_err(|error| unreachable_database(&error))?;
-        check_session(&mut connection).await?;
-        check_schema(&mut connection).await?;
-        drop(connection.close().await);
+        self.check_again().await.map_err(|error| unreachable_database(&error))??;
         let pool = PgPoolOptions::new()
             .max_connections(self.pool)
             .min_connections(1)
@@ -72,6 +69,22 @@ impl Access {
             .await
             .map_err(|error| unreachable_database(&error))?;
         Ok(Store::from_pool(pool))
+    }
+
+    /// Makes the checks of [`Access::open`] on a new connection, which sees what was changed since. The outer error: there is none.
+    pub async fn check(&self) -> Result<Result<(), Refusal>, StoreError> {
+        Ok(self.check_again().await?)
+    }
+
+    async fn check_again(&self) -> Result<Result<(), Refusal>, sqlx::Error> {
+        let mut connection = self.connect().await?;
+        let session = check_session(&mut connection).await;
+        let checked = match session {
+            Ok(()) => check_schema(&mut connection).await,
+            refused => refused,
+        };
+        drop(connection.close().await);
+        Ok(checked)
     }
 
     /// One more connection, for the ledger's writer.

@@ -39,6 +39,8 @@ fn from_sqlstate(code: &str, message: &str) -> StoreError {
     match code {
         "GF001" => StoreError::SubjectGone,
         "GF002" => StoreError::Fork,
+        // Wrapped under a version that was retired meanwhile: run again it is wrapped under the primary.
+        "GF004" => StoreError::Conflict,
         "23505" | "40001" | "40P01" | "23503" => StoreError::Conflict,
         "25006" => StoreError::Unavailable("the database is read-only"),
         "53100" | "53200" | "53300" | "53000" | "58030" => StoreError::Unavailable("the database has run out of a resource"),

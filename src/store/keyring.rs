@@ -27,6 +27,8 @@ pub struct KekRow {
     /// Absent once destroyed.
     pub wrapped_key: Option<Vec<u8>>,
     pub created: Timestamp,
+    /// From here on the database refuses new keys under it.
+    pub retired: Option<Timestamp>,
 }
 
 pub async fn read_seal(store: &Store) -> Result<Option<SealRow>, StoreError> {
@@ -60,12 +62,17 @@ pub async fn insert_seal(work: &mut Work, seal: &SealRow) -> Result<(), StoreErr
 
 pub async fn load_keks(store: &Store) -> Result<Vec<KekRow>, StoreError> {
     let mut connection = store.connection().await?;
-    let rows = sqlx::query!("SELECT version, wrapped_key, created FROM kek WHERE namespace = 0 ORDER BY version")
+    let rows = sqlx::query!("SELECT version, wrapped_key, created, retired FROM kek WHERE namespace = 0 ORDER BY version")
         .fetch_all(&mut *connection)
         .await?;
     Ok(rows
         .into_iter()
-        .map(|row| KekRow { version: row.version, wrapped_key: row.wrapped_key, created: Timestamp::from_date(row.created) })
+        .map(|row| KekRow {
+            version: row.version,
+            wrapped_key: row.wrapped_key,
+            created: Timestamp::from_date(row.created),
+            retired: row.retired.map(Timestamp::from_date),
+        })
         .collect())
 }
 

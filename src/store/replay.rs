@@ -14,9 +14,15 @@ pub async fn remember(work: &mut Work, digest: &[u8; 32], until: Timestamp) -> R
     Ok(written.rows_affected() == 1)
 }
 
-/// Forgets those that are too old to be accepted; for the job.
-pub async fn forget(work: &mut Work, before: Timestamp) -> Result<u64, StoreError> {
+/// Forgets those that are too old to be accepted, at most `limit`; for the job.
+pub async fn forget(work: &mut Work, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
     let transaction = work.transaction().await?;
-    let gone = sqlx::query!("DELETE FROM replay WHERE until < $1", before.to_date()).execute(&mut **transaction).await?;
+    let gone = sqlx::query!(
+        "DELETE FROM replay WHERE digest IN (SELECT digest FROM replay WHERE until < $1 ORDER BY until LIMIT $2)",
+        before.to_date(),
+        limit
+    )
+    .execute(&mut **transaction)
+    .await?;
     Ok(gone.rows_affected())
 }

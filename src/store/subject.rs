@@ -1,6 +1,7 @@
 //! The rows of data subjects: a keyed hash and a wrapped key, destroyed when the subject is erased.
 
 use crate::model::clock::Timestamp;
+use crate::model::id::MountId;
 
 use super::error::StoreError;
 use super::work::Work;
@@ -62,6 +63,14 @@ pub async fn insert(work: &Work, subjects: &mut [(Vec<u8>, SubjectRow)]) -> Resu
 pub async fn erase(work: &mut Work, hash: &[u8]) -> Result<Vec<i64>, StoreError> {
     let (mount, now) = (work.mount_id().0, work.now());
     let transaction = work.transaction().await?;
+    // Not the weaker lock of the UPDATE, which a re-wrapping takes too: this one also stops new tokens of the subject.
+    sqlx::query!(
+        "SELECT id FROM subject WHERE namespace = 0 AND mount = $1 AND hash = $2 AND wrapped_key IS NOT NULL FOR UPDATE",
+        mount,
+        hash
+    )
+    .fetch_all(&mut **transaction)
+    .await?;
     Ok(sqlx::query_scalar!(
         "UPDATE subject SET wrapped_key = NULL, erased = $3 WHERE namespace = 0 AND mount = $1 AND hash = $2 AND wrapped_key IS NOT NULL RETURNING id",
         mount,
@@ -96,4 +105,18 @@ pub async fn holdings(work: &Work, hash: &[u8]) -> Result<Holdings, StoreError> 
     .fetch_all(&mut *connection)
     .await?;
     Ok(Holdings { alive: !alive.is_empty(), tokens: tokens.into_iter().map(|row| (row.transformation, row.count)).collect(), erased })
+}
+
+/// Destroys the keys of all subjects of a mount that is going away.
+pub async fn erase_of_mount(work: &mut Work, mount: MountId) -> Result<(), StoreError> {
+    let now = work.now().to_date();
+    let transaction = work.transaction().await?;
+    sqlx::query!(
+        "UPDATE subject SET wrapped_key = NULL, erased = $2 WHERE namespace = 0 AND mount = $1 AND wrapped_key IS NOT NULL",
+        mount.0,
+        now
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
 }

@@ -16,6 +16,9 @@ use crate::store::auth_token::{self, AuthTokenRow, Line, ROOT_GROUP};
 use crate::store::control::{self, ControlKey, ControlKind};
 use crate::store::work::Work;
 
+/// The most expired tokens that one `tidy` deletes; the job deletes the rest.
+const TIDY_LIMIT: i64 = 10_000;
+
 /// The longest line of tokens that were made one from the other.
 const DEEPEST: usize = 30;
 
@@ -57,7 +60,7 @@ pub(super) async fn run(tools: &Tools, permit: &Authorized<Op>, work: &mut Work)
         },
         Op::Accessors => accessors(work).await,
         Op::Tidy => {
-            work.facts.count = Some(auth_token::delete_expired(work, work.now()).await?);
+            work.facts.count = Some(auth_token::delete_expired(work, work.now(), TIDY_LIMIT).await?);
             Ok(Reply::nothing())
         }
         Op::ReadRole(name) => {

@@ -5,5 +5,6 @@
 mod kdc;
 #[cfg(feature = "kerberos")]
 mod kerberos;
+mod rotate;
 mod server;
 mod start;

@@ -1,5 +1,6 @@
 //! The composition root: reads the configuration, hardens the process, opens the store, the gate and the network, and ends them in order.
 
+use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,11 +9,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::audit::verify::{Report, verify};
 use crate::config::{Config, LogFormat};
-use crate::gate::{Founding, Gate};
+use crate::gate::{Founding, Gate, Workshop};
 use crate::http::limits::Limits;
 use crate::http::probe::Site;
 use crate::http::server::Server;
 use crate::http::tls::{Tls, TlsFiles};
+use crate::jobs;
 use crate::model::clock::Clock;
 use crate::seal::barrier::ledger_key;
 use crate::seal::{key_file, shares};
@@ -83,7 +85,7 @@ pub fn harden() {
 pub fn start_logging(format: LogFormat) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("GOLDFIN_LOG_FILTER")
         .unwrap_or_else(|_| "info,sqlx=warn,hyper=warn,rustls=warn".into());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let started = match format {
         LogFormat::Text => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().try_init(),
@@ -156,8 +158,14 @@ impl Running {
         let clock = Clock::system();
         let tls = Arc::new(Tls::load(node.tls).map_err(BootError::new)?);
         let store = node.access.open().await.map_err(BootError::new)?;
-        let founding =
-            Founding { store: store.clone(), access: node.access, node: node.node, clock: clock.clone(), key_file: node.key_file };
+        let founding = Founding {
+            store: store.clone(),
+            access: node.access,
+            node: node.node,
+            clock: clock.clone(),
+            key_file: node.key_file,
+            companions,
+        };
         let gate = Gate::open(founding).await.map_err(BootError::new)?;
         let site = Site {
             version: env!("CARGO_PKG_VERSION"),
@@ -191,6 +199,10 @@ impl Running {
         store.close().await;
         tracing::info!("stopped");
     }
+}
+
+fn companions(workshop: Workshop) -> Box<dyn Send + Sync> {
+    Box::new(jobs::spawn(workshop))
 }
 
 /// SIGTERM and SIGINT.

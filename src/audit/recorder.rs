@@ -128,7 +128,11 @@ impl Recorder {
         let mut races = 0;
         loop {
             let mut work = new_work();
-            let outcome = performer.perform(&permit, &mut work).await;
+            let patience = permit.op().patience();
+            let outcome = match tokio::time::timeout(patience, performer.perform(&permit, &mut work)).await {
+                Ok(outcome) => outcome,
+                Err(_) => Err(Fault::Unavailable("the database does not answer in time")),
+            };
             let (pending, facts) = work.into_parts();
             let raced = matches!(outcome, Err(Fault::Conflict(_)));
             if raced && races < RACES {

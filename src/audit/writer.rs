@@ -38,6 +38,11 @@ pub(super) struct Item {
     pub tries: u32,
 }
 
+/// How long the database may be silent before the writer gives its connection up.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const SILENT: StoreError = StoreError::Unavailable("the database does not answer in time");
+
 pub(super) struct Writer {
     access: Access,
     node: String,
@@ -100,12 +105,15 @@ impl Writer {
         let Pending::Transaction(mut transaction) = pending else { return };
         let now = self.clock.now();
         let (entries, receipts, next) = self.assemble(std::iter::once(&entry), now);
-        if let Err(error) = append(&mut transaction, &self.head, &entries).await {
+        if let Err(error) = in_time(append(&mut transaction, &self.head, &entries)).await.unwrap_or(Err(SILENT)) {
             drop(transaction);
             self.after_failure(&error).await;
             return answer(done, Err(error));
         }
-        match transaction.commit().await.map_err(|error| StoreError::from(error).under_commit()) {
+        let committed = in_time(transaction.commit()).await;
+        let committed =
+            committed.map_or(Err(StoreError::OutcomeUnknown), |done| done.map_err(|error| StoreError::from(error).under_commit()));
+        match committed {
             Ok(()) => {
                 self.head = next;
                 if let Some(receipt) = receipts.into_iter().next() {
@@ -137,10 +145,12 @@ impl Writer {
         let (entries, receipts, next) = self.assemble(group.iter().map(|item| &item.entry), now);
         let Some(connection) = self.connection.as_mut() else { return };
         let written = if tokens.is_empty() {
-            connection.append(&self.head, &entries).await
+            in_time(connection.append(&self.head, &entries)).await
         } else {
-            connection.append_with_tokens(&self.head, &entries, &tokens).await
+            in_time(connection.append_with_tokens(&self.head, &entries, &tokens)).await
         };
+        // One statement is one commit: silence under it says nothing of its outcome.
+        let written = written.unwrap_or(Err(StoreError::OutcomeUnknown));
         match written {
             Ok(()) => {
                 self.head = next;
@@ -215,7 +225,7 @@ impl Writer {
             return Ok(());
         }
         let mut connection = self.access.writer().await?;
-        let Some(head) = connection.claim(&self.node).await? else {
+        let Some(head) = in_time(connection.claim(&self.node)).await.unwrap_or(Err(SILENT))? else {
             return Err(StoreError::Fork);
         };
         if head.seq < self.head.seq {
@@ -238,6 +248,11 @@ impl Writer {
             _ => self.connection = None,
         }
     }
+}
+
+/// None where the database was silent for too long.
+async fn in_time<T>(work: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(PATIENCE, work).await.ok()
 }
 
 fn tokens_of(item: &Item) -> usize {

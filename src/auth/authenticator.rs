@@ -191,6 +191,12 @@ impl Held {
     }
 }
 
+/// Whoever calls before there is an authenticator: `sys/init`.
+#[must_use]
+pub fn stranger(peer: Option<IpAddr>) -> Principal {
+    Principal::anonymous(peer)
+}
+
 const MOST_HELD: usize = 10_000;
 /// How long a row is used without reading it again.
 const FRESH: Duration = Duration::from_secs(30);

@@ -9,8 +9,11 @@ use parking_lot::Mutex;
 use crate::audit::recorder::{OpenError, Recorder, WriterThread};
 use crate::auth::authenticator::Authenticator;
 use crate::engine::Tools;
-use crate::engine::absent::Absent;
+use crate::engine::auth_token::AuthTokens;
+use crate::engine::keys::Rotate;
 use crate::engine::kv::Kv;
+use crate::engine::login::Login;
+use crate::engine::sys::System;
 use crate::engine::transform::Transform;
 use crate::model::change::Change;
 use crate::model::clock::Clock;
@@ -26,13 +29,15 @@ use crate::store::control::{ControlKind, SERVER};
 use crate::store::directory::Directory;
 use crate::store::{Store, keyring, ledger};
 
+use super::{Founding, Workshop};
+
 /// How often the other streams are asked for changes. Half of the second that promise 5 grants.
 const FEED: Duration = Duration::from_millis(400);
 
 pub struct House {
     pub(super) store: Store,
     pub(super) recorder: Recorder,
-    pub(super) authenticator: Authenticator,
+    pub(super) authenticator: Arc<Authenticator>,
     pub(super) rules: Arc<Rules>,
     pub(super) directory: Arc<Directory>,
     pub(super) engines: Engines,
@@ -40,41 +45,65 @@ pub struct House {
     writer: Mutex<Option<WriterThread>>,
     /// Told when a change says that this node is to be sealed.
     sealing: tokio::sync::watch::Sender<bool>,
+    /// What works beside the requests; dropped before the writer is waited for.
+    companions: Mutex<Option<Box<dyn Send + Sync>>>,
 }
 
 /// One of each kind. The exhaustive match in `perform` is the checklist of whoever adds one.
 pub(super) struct Engines {
-    pub system: Absent,
-    pub auth_token: Absent,
-    pub login: Absent,
+    pub system: System,
+    pub auth_token: AuthTokens,
+    pub login: Login,
     pub kv: Kv,
     pub transform: Transform,
+    /// Below `sys`, and an engine of its own.
+    pub keys: Rotate,
 }
 
 impl House {
     /// Opens the ledger's stream, the directory and the policies behind a barrier.
-    pub(super) async fn open(store: Store, access: Access, node: &str, clock: Clock, barrier: Barrier) -> Result<Self, Fault> {
+    pub(super) async fn open(founding: Founding, barrier: Barrier) -> Result<Self, Fault> {
+        let Founding { store, access, node, clock, companions, .. } = founding;
         let barrier = Arc::new(barrier);
         if let Some(newest) = ledger::newest_time(&store).await? {
             clock.not_before(newest);
         }
         let directory = Arc::new(Directory::open(&store, barrier.control()).await?);
         let rules = Arc::new(Rules::new(compile(&directory)?));
-        let (recorder, writer) = open_ledger(access, node, &barrier, &clock).await?;
+        let (recorder, writer) = open_ledger(access.clone(), &node, &barrier, &clock).await?;
         let tools = Tools { barrier: Arc::clone(&barrier), directory: Arc::clone(&directory) };
-        let authenticator = Authenticator::new(store.clone(), Arc::clone(barrier.lookup()), Arc::clone(barrier.control()), clock.clone());
-        let _ = tools;
-        let engines =
-            Engines { system: Absent, auth_token: Absent, login: Absent, kv: Kv::new(tools.clone()), transform: Transform::new(tools) };
+        let (lookup, control) = (Arc::clone(barrier.lookup()), Arc::clone(barrier.control()));
+        let authenticator = Arc::new(Authenticator::new(store.clone(), lookup, control, clock.clone()));
+        let engines = Engines {
+            system: System::new(tools.clone(), Arc::clone(&rules), clock.clone()),
+            auth_token: AuthTokens::new(tools.clone()),
+            login: Login::new(tools.clone()),
+            kv: Kv::new(tools.clone()),
+            transform: Transform::new(tools.clone()),
+            keys: Rotate::new(tools),
+        };
+        let companions = companions(Workshop {
+            store: store.clone(),
+            access,
+            recorder: recorder.clone(),
+            authenticator: Arc::clone(&authenticator),
+            rules: Arc::clone(&rules),
+            barrier: Arc::clone(&barrier),
+            clock,
+        });
         let (sealing, _) = tokio::sync::watch::channel(false);
-        Ok(Self { store, recorder, authenticator, rules, directory, engines, barrier, writer: Mutex::new(Some(writer)), sealing })
+        let (writer, companions) = (Mutex::new(Some(writer)), Mutex::new(Some(companions)));
+        Ok(Self { store, recorder, authenticator, rules, directory, engines, barrier, writer, sealing, companions })
     }
 
-    /// Resolves when a committed request asked for the seal.
-    pub(super) async fn asked_to_seal(&self) {
-        let mut seen = self.sealing.subscribe();
-        // The sender lives in `self`, so the wait cannot fail while it is awaited.
-        drop(seen.wait_for(|sealing| *sealing).await);
+    /// Turns true when a committed request asked for the seal.
+    pub(super) fn sealing(&self) -> tokio::sync::watch::Receiver<bool> {
+        self.sealing.subscribe()
+    }
+
+    /// Stops what works beside the requests.
+    pub(super) fn dismiss(&self) {
+        drop(self.companions.lock().take());
     }
 
     /// Puts in force what a committed request changed. Runs before the answer leaves, so that the change holds here at once.
@@ -137,7 +166,11 @@ impl House {
             return;
         };
         match shares::open_keyring(self.barrier.root(), &state, &rows) {
-            Ok(keyring) => self.barrier.replace_keyring(keyring),
+            Ok(keyring) => {
+                self.barrier.replace_keyring(keyring);
+                self.engines.kv.forget_all();
+                self.engines.transform.forget_all();
+            }
             Err(_) => tracing::error!(alarm = "keyring", "the keyring cannot be opened anew, the old one goes on"),
         }
     }

@@ -16,11 +16,14 @@ use goldfin_crypto::{Key, Share};
 use parking_lot::Mutex;
 use tokio::sync::Mutex as AsyncMutex;
 
-use crate::audit::recorder::Asked;
+use crate::audit::recorder::{Asked, Recorder};
+use crate::auth::authenticator::Authenticator;
 use crate::model::clock::Clock;
 use crate::model::fault::Fault;
 use crate::model::id::RequestId;
 use crate::model::path::Requested;
+use crate::policy::rules::Rules;
+use crate::seal::barrier::Barrier;
 use crate::seal::shares::Progress;
 use crate::store::Store;
 use crate::store::connect::Access;
@@ -32,6 +35,21 @@ use request::Request;
 pub use seal_state::SealState;
 use sealed::Attempts;
 
+/// Handles of the open house, for what goldfin does by itself. They hold keys: whoever has them lets go when told to.
+#[derive(Debug, Clone)]
+pub struct Workshop {
+    pub store: Store,
+    pub access: Access,
+    pub recorder: Recorder,
+    pub authenticator: Arc<Authenticator>,
+    pub rules: Arc<Rules>,
+    pub barrier: Arc<Barrier>,
+    pub clock: Clock,
+}
+
+/// Starts what works beside the requests while the house is open. What it gives is dropped before the house closes.
+pub type Companions = fn(Workshop) -> Box<dyn Send + Sync>;
+
 /// What the gate is made from.
 #[derive(Debug, Clone)]
 pub struct Founding {
@@ -42,6 +60,7 @@ pub struct Founding {
     pub clock: Clock,
     /// Where the unseal key lies for unattended starts.
     pub key_file: Option<PathBuf>,
+    pub companions: Companions,
 }
 
 /// The door to everything. Sealed, it answers `init`, `unseal` and nothing else.
@@ -126,8 +145,7 @@ impl Gate {
         }
         let seal = self.seal.load_full().ok_or(Fault::Invalid("goldfin is not initialised".into()))?;
         let barrier = seal_state::open_barrier(&self.founding.store, &seal, key).await?;
-        let Founding { store, access, node, clock, .. } = self.founding.clone();
-        let house = Arc::new(House::open(store, access, &node, clock, barrier).await?);
+        let house = Arc::new(House::open(self.founding.clone(), barrier).await?);
         self.attempts.record(&house.recorder).await;
         self.move_in(house);
         Ok(())
@@ -135,12 +153,12 @@ impl Gate {
 
     fn move_in(self: &Arc<Self>, house: Arc<House>) {
         tokio::spawn(House::follow(Arc::downgrade(&house), house.stream()));
-        let (gate, watched) = (Arc::downgrade(self), Arc::downgrade(&house));
+        let (gate, mut sealing) = (Arc::downgrade(self), house.sealing());
         tokio::spawn(async move {
-            if let Some(house) = watched.upgrade() {
-                house.asked_to_seal().await;
-            }
-            if let Some(gate) = gate.upgrade() {
+            // An error means that the house is gone, sealed by someone else.
+            if sealing.wait_for(|sealing| *sealing).await.is_ok()
+                && let Some(gate) = gate.upgrade()
+            {
                 gate.seal().await;
             }
         });
@@ -152,6 +170,7 @@ impl Gate {
     pub async fn seal(&self) {
         let _moving = self.moving.lock().await;
         let Some(mut house) = self.house.swap(None) else { return };
+        house.dismiss();
         for _ in 0..1000 {
             match Arc::try_unwrap(house) {
                 Ok(house) => {

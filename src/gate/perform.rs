@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::audit::recorder::Asked;
 use crate::auth::principal::Principal;
+use crate::engine::keys::RotateOp;
 use crate::engine::{Engine, Performer};
 use crate::model::call::{Call, Negotiate, Verb};
 use crate::model::clock::Timestamp;
@@ -24,18 +25,21 @@ impl House {
     /// Takes a request from its decoded form to an answer whose entry is on disk.
     pub(super) async fn answer(&self, mut asked: Asked, request: Request) -> Released {
         let Request { peer, wanted, credential, body, purpose, wrap_ttl } = request;
-        let (who, shown, negotiate, refused) = self.identify(credential, &peer).await;
+        let (who, shown, spnego, refused) = self.identify(credential, &peer).await;
         let wanted = match wanted {
             Ok(wanted) => wanted,
             Err(malformed) => return self.refuse(&asked, &who, None, malformed_fault(malformed), Facts::default()).await,
         };
         let snapshot = self.directory.current();
         asked.path = Some(self.recorded_path(&snapshot, &wanted));
-        if let Some((fault, reason)) = refused {
+        let Wanted { verb, path, query } = wanted;
+        let found = route(&snapshot, &path, verb);
+        // Whoever logs in anew may still show the token that has expired: it proves nothing, and nothing is asked of it.
+        let logs_in = found.as_ref().is_some_and(|route| open_to_strangers(route.mount.kind, &route.tail));
+        if let Some((fault, reason)) = refused.filter(|(fault, _)| !(logs_in && *fault == Fault::Denied)) {
             return self.refuse(&asked, &who, None, fault, Facts { reason: Some(reason), ..Facts::default() }).await;
         }
-        let Wanted { verb, path, query } = wanted;
-        let Some(Route { mount, tail, verb }) = route(&snapshot, &path, verb) else {
+        let Some(Route { mount, tail, verb }) = found else {
             let fault = if who.is_anonymous() { Fault::Denied } else { Fault::not_found("no engine is mounted at this path") };
             return self.refuse(&asked, &who, None, fault, Facts::default()).await;
         };
@@ -51,6 +55,7 @@ impl House {
             Err(fault) => return self.refuse(&asked, &who, Some(&mount), fault, Facts::default()).await,
         };
         asked.verb = verb.name();
+        let negotiate = (mount.kind == Kind::Kerberos).then(|| Negotiate { token: spnego, channel_binding: peer.channel_binding.to_vec() });
         let call = Call {
             request: asked.request,
             now: asked.received,
@@ -64,6 +69,7 @@ impl House {
             shown,
         };
         match mount.kind {
+            Kind::System if RotateOp::answers(&call.tail) => self.perform(&self.engines.keys, &asked, who, call).await,
             Kind::System => self.perform(&self.engines.system, &asked, who, call).await,
             Kind::AuthToken => self.perform(&self.engines.auth_token, &asked, who, call).await,
             Kind::Jwt | Kind::Kerberos => self.perform(&self.engines.login, &asked, who, call).await,
@@ -116,13 +122,11 @@ impl House {
         &self,
         credential: Credential,
         peer: &super::request::Peer,
-    ) -> (Principal, Option<goldfin_crypto::Plaintext>, Option<Negotiate>, Option<(Fault, &'static str)>) {
+    ) -> (Principal, Option<goldfin_crypto::Plaintext>, Option<goldfin_crypto::Plaintext>, Option<(Fault, &'static str)>) {
         let anonymous = self.authenticator.anonymous(Some(peer.address));
         match credential {
             Credential::None => (anonymous, None, None, None),
-            Credential::Negotiate(token) => {
-                (anonymous, None, Some(Negotiate { token, channel_binding: peer.channel_binding.to_vec() }), None)
-            }
+            Credential::Negotiate(token) => (anonymous, None, Some(token), None),
             Credential::Ambiguous => (anonymous, None, None, Some((Fault::invalid("show exactly one credential"), "ambiguous_credential"))),
             Credential::AuthToken(shown) => match self.authenticator.principal(Some(&shown), Some(peer.address)).await {
                 Ok(who) => (who, Some(shown), None, None),

@@ -134,7 +134,7 @@ impl Gate {
 
     async fn init(self: &Arc<Self>, asked: &Asked, body: Node) -> Result<Released, Fault> {
         let _moving = self.moving.lock().await;
-        let Founding { store, access, node, clock, key_file } = self.founding.clone();
+        let Founding { store, access, node, clock, key_file, .. } = self.founding.clone();
         if keyring::read_seal(&store).await?.is_some() {
             return Err(Fault::invalid("goldfin is already initialised"));
         }

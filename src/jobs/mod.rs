@@ -14,36 +14,20 @@ use std::time::Duration;
 use goldfin_crypto::random;
 use tokio::task::JoinSet;
 
-use crate::audit::recorder::{Asked, Perform, Recorder};
-use crate::auth::authenticator::Authenticator;
+use crate::audit::recorder::{Asked, Perform};
+pub use crate::gate::Workshop;
 use crate::model::action::Action;
-use crate::model::clock::Clock;
 use crate::model::fault::Fault;
 use crate::model::id::RequestId;
 use crate::model::mount::{Kind, Mount};
 use crate::model::operation::{Operation, Resource, ResourceKind};
 use crate::model::reply::Reply;
-use crate::policy::rules::Rules;
-use crate::seal::barrier::{Barrier, fault};
-use crate::store::Store;
-use crate::store::connect::Access;
+use crate::seal::barrier::fault;
 use crate::store::control::SERVER;
 use crate::store::work::Work;
 
 /// The longest pause after failures.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-
-/// What the jobs work with: handles of the open house.
-#[derive(Debug, Clone)]
-pub struct Workshop {
-    pub store: Store,
-    pub access: Access,
-    pub recorder: Recorder,
-    pub authenticator: Arc<Authenticator>,
-    pub rules: Arc<Rules>,
-    pub barrier: Arc<Barrier>,
-    pub clock: Clock,
-}
 
 /// The running jobs. Dropping it stops them at once, wherever they are, as a kill would: what is committed stays, the rest is rolled
 /// back. They hold keys and the ledger's queue, so drop it before waiting for the ledger's writer.

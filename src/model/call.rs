@@ -80,7 +80,7 @@ pub struct Call {
     pub body: Node,
     /// Why the caller reveals: `X-Goldfin-Purpose`, or the member `purpose` where the engine reads one.
     pub purpose: Option<String>,
-    /// The SPNEGO token of `Authorization: Negotiate`, with the channel's binding.
+    /// For Kerberos methods: the SPNEGO token of `Authorization: Negotiate`, and the channel's binding.
     pub negotiate: Option<Negotiate>,
     /// The auth token as the caller showed it: `auth/token` answers with it.
     pub shown: Option<Plaintext>,
@@ -89,7 +89,8 @@ pub struct Call {
 /// A SPNEGO token (RFC 4559) as it came, and what it must be bound to.
 #[derive(Debug)]
 pub struct Negotiate {
-    pub token: Plaintext,
+    /// None where the request has no such header; the body may hold one.
+    pub token: Option<Plaintext>,
     /// `tls-server-end-point:` and the hash of the certificate (RFC 5929).
     pub channel_binding: Vec<u8>,
 }

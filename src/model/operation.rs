@@ -1,5 +1,7 @@
 //! What an engine's typed operation must be able to say of itself: what is done, to what, and in which circumstances.
 
+use std::time::Duration;
+
 use super::action::Action;
 
 /// The thing that an operation touches, as policies and entries name it.
@@ -96,6 +98,10 @@ pub trait Operation: Send + 'static {
     fn resource(&self) -> Resource;
     fn circumstances(&self) -> Circumstances {
         Circumstances { batch_size: 1, ..Circumstances::default() }
+    }
+    /// How long it may take before its caller is told to try again. A database that does not answer must not hold requests for ever.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(20)
     }
     /// The resources of a request that touches several, each decided by itself: the permit tells which are refused, and it is denied
     /// where all are. None for every other operation; then [`Operation::resource`] decides.

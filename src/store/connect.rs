@@ -44,7 +44,7 @@ impl Access {
                 ("synchronous_commit", "on"),
                 ("search_path", "public"),
                 ("statement_timeout", "30s"),
-                ("lock_timeout", "10s"),
+                ("lock_timeout", "5s"),
                 ("idle_in_transaction_session_timeout", "60s"),
                 ("client_min_messages", "warning"),
                 ("plan_cache_mode", "auto"),

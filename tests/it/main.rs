@@ -5,6 +5,7 @@
 mod kdc;
 #[cfg(feature = "kerberos")]
 mod kerberos;
+mod kv;
 mod rotate;
 mod server;
 mod start;

@@ -4,7 +4,7 @@
 //! through, none is answered from here a second after it was read.
 
 use std::fmt;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -114,9 +114,7 @@ impl Cache {
     }
 
     fn shard(&self, mount: MountId, path: &str) -> usize {
-        let mut hasher = self.hasher.build_hasher();
-        Wanted { mount, path }.hash(&mut hasher);
-        usize::try_from(hasher.finish() % SHARDS as u64).unwrap_or(0)
+        usize::try_from(self.hasher.hash_one(Wanted { mount, path }) % SHARDS as u64).unwrap_or(0)
     }
 }
 

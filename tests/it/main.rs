@@ -8,6 +8,7 @@ mod kdc;
 mod kerberos;
 mod kv;
 mod login;
+mod rotate;
 mod second_node;
 mod server;
 mod start;

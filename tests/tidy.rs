@@ -165,7 +165,7 @@ fn names_path(line: &str, needle: &str) -> bool {
     line.match_indices(needle).any(|(at, _)| {
         let before = &line[..at];
         let further_in = before.strip_suffix("::").is_some_and(in_a_name);
-        !in_a_name(before) && !(needle.ends_with("::") && further_in)
+        !in_a_name(before) && (!needle.ends_with("::") || !further_in)
     })
 }
 

@@ -51,6 +51,7 @@ const EXPOSE: &[(&str, &str)] = &[
     ("src/http/reply.rs", "plaintext leaves here"),
     ("src/engine/*/run.rs", "what an engine does with it is its work"),
     ("src/auth/authenticator.rs", "a shown token becomes its fingerprint"),
+    ("src/engine/login/keytab.rs", "the Kerberos library reads its keys from a file"),
     ("src/config.rs", "the database's password goes to the driver"),
     ("src/dev/session.rs", "the answer of `init` goes to files of the developer"),
     ("src/engine/init.rs", "the shares and the root token leave once"),

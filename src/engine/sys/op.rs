@@ -1,5 +1,6 @@
 //! The operations of `sys`, one enum per area.
 
+use crate::engine::keys::RotateOp;
 use crate::model::action::Action;
 use crate::model::operation::{Circumstances, Operation, Resource, ResourceKind};
 
@@ -18,6 +19,7 @@ pub enum Op {
     /// The mounts as a user interface or a command line needs them: all, or the one that a path leads to.
     OwnMounts(Option<String>),
     Ledger(LedgerOp),
+    Keys(RotateOp),
     /// The audit devices of Vault's API: here always one, the ledger.
     AuditDevices,
     Seal,
@@ -32,6 +34,7 @@ impl Operation for Op {
             Self::Capabilities(op) => op.action(),
             Self::OwnMounts(_) => Action::ListOwnMounts,
             Self::Ledger(op) => op.action(),
+            Self::Keys(op) => op.action(),
             Self::AuditDevices => Action::ReadServerStatus,
             Self::Seal => Action::Seal,
         }
@@ -45,6 +48,7 @@ impl Operation for Op {
             Self::Capabilities(op) => op.resource(),
             Self::OwnMounts(_) => Resource::new(ResourceKind::Mount, "*"),
             Self::Ledger(_) => Resource::new(ResourceKind::Ledger, "ledger"),
+            Self::Keys(op) => op.resource(),
             Self::AuditDevices => Resource::new(ResourceKind::Server, "audit"),
             Self::Seal => Resource::new(ResourceKind::Server, "server"),
         }

@@ -1,5 +1,6 @@
 //! From the path below `sys` and the verb to an operation. What a row of `docs/policies.md` names is decided here, once.
 
+use crate::engine::keys::RotateOp;
 use crate::model::call::{Call, Verb};
 use crate::model::fault::Fault;
 
@@ -19,6 +20,7 @@ pub(super) fn parse(call: Call) -> Result<Op, Fault> {
         }
         "internal" => own_mounts(&call, rest),
         "ledger" => ledger::parse(call, rest).map(Op::Ledger),
+        _ if RotateOp::answers(&tail) => RotateOp::parse(call).map(Op::Keys),
         "audit" if rest.is_empty() => match call.verb {
             Verb::Read | Verb::List => Ok(Op::AuditDevices),
             _ => Err(Fault::invalid("the ledger is the only audit device: always on, and not to be changed")),

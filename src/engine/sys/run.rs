@@ -20,6 +20,7 @@ impl System {
             Op::Capabilities(op) => self.run_capabilities(op, permit.principal(), work).await,
             Op::OwnMounts(path) => own_mounts::run(&self.tools.directory.current(), path.as_deref()),
             Op::Ledger(op) => self.run_ledger(op, work).await,
+            Op::Keys(op) => op.run(&self.tools.barrier, work).await,
             Op::AuditDevices => Ok(audit::devices()),
             Op::Seal => Ok(Reply::nothing().then(Change::Sealed)),
         }

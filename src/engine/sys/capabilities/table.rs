@@ -163,7 +163,7 @@ fn of_system(tail: &str, head: &str, rest: &str) -> Vec<Candidate> {
         "internal" => all(&[(Read, A::ListOwnMounts)], &Resource::new(K::Mount, "*")),
         "capabilities-self" => all(&[(Write, A::ReadOwnCapabilities)], &Resource::new(K::AuthToken, "self")),
         "capabilities" | "capabilities-accessor" => all(&[(Write, A::ReadCapabilities)], &Resource::new(K::AuthToken, "*")),
-        _ => of_server(head),
+        _ => of_server(tail, head),
     }
 }
 
@@ -215,7 +215,7 @@ fn of_ledger(rest: &str) -> Vec<Candidate> {
     }
 }
 
-fn of_server(head: &str) -> Vec<Candidate> {
+fn of_server(tail: &str, head: &str) -> Vec<Candidate> {
     let server = |id: &str| Resource::new(K::Server, id);
     match head {
         "seal" => all(&[(Write, A::Seal)], &server("server")),
@@ -223,6 +223,7 @@ fn of_server(head: &str) -> Vec<Candidate> {
         "unseal" => all(&[(Write, A::Unseal)], &server("server")),
         "seal-status" => all(&[(Read, A::ReadSealStatus)], &server("server")),
         "health" | "leader" | "host-info" | "metrics" | "audit" => all(&[(Read, A::ReadServerStatus)], &server(head)),
+        "rotate" if tail == "rotate/status" => all(&[(Read, A::ReadKeyStatus)], &server("server")),
         "rotate" => all(&[(Write, A::RotateKeys)], &server("server")),
         "rekey" | "generate-root" => all(&[(Read, A::ReadKeyStatus), (Write, A::RotateKeys)], &server(head)),
         "key-status" => all(&[(Read, A::ReadKeyStatus)], &server("server")),

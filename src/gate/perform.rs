@@ -84,6 +84,7 @@ impl House {
         let path = wanted.path.path.as_str();
         let hidden = match route(snapshot, &wanted.path, Verb::Read) {
             Some(Route { mount, tail, .. }) if mount.kind == Kind::Transform => self.engines.transform.recorded_path(&mount, &tail),
+            Some(Route { mount, tail, .. }) if mount.kind == Kind::AuthToken => crate::engine::auth_token::recorded_path(&tail),
             _ => None,
         };
         hidden.unwrap_or_else(|| path.to_owned())

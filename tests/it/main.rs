@@ -1,11 +1,18 @@
 //! The integration tests: one binary that mirrors `src`. Every server is the real one with a PostgreSQL of its own.
 #![cfg(test)]
 
+mod auth_token;
 #[cfg(feature = "kerberos")]
 mod kdc;
 #[cfg(feature = "kerberos")]
 mod kerberos;
 mod kv;
+mod login;
+mod rotate;
+mod second_node;
 mod server;
 mod start;
+mod subjects;
 mod sys;
+mod transform;
+mod transform_rights;

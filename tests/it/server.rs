@@ -144,7 +144,12 @@ impl Server {
     }
 
     pub fn ask_raw(&self, token: &str, method: &str, path: &str, body: Vec<u8>, headers: &[(&str, &str)]) -> Answer {
-        let mut request = Request::builder().method(method).uri(format!("{}/v1/{path}", self.address()));
+        self.ask_at(self.address(), token, method, path, body, headers)
+    }
+
+    /// The same of another node with the same CA.
+    pub fn ask_at(&self, address: &str, token: &str, method: &str, path: &str, body: Vec<u8>, headers: &[(&str, &str)]) -> Answer {
+        let mut request = Request::builder().method(method).uri(format!("{address}/v1/{path}"));
         if !token.is_empty() {
             request = request.header("X-Vault-Token", token);
         }

@@ -33,6 +33,13 @@ impl AuthTokens {
     }
 }
 
+/// The path as its entry names it, where the path itself might hold a credential: old clients put the token behind the last slash.
+#[must_use]
+pub fn recorded_path(tail: &str) -> Option<String> {
+    let (word, rest) = tail.split_once('/')?;
+    (!matches!(word, "create" | "roles") || rest.contains('/')).then(|| format!("auth/token/{word}/*"))
+}
+
 impl Engine for AuthTokens {
     type Op = Op;
 
@@ -42,5 +49,21 @@ impl Engine for AuthTokens {
 
     fn run<'a>(&'a self, permit: &'a Authorized<Op>, work: &'a mut Work) -> Running<'a> {
         Box::pin(run::run(&self.tools, permit, work))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_credential_in_a_path_is_recorded() {
+        assert_eq!(recorded_path("lookup-self"), None);
+        assert_eq!(recorded_path("create/batch"), None);
+        assert_eq!(recorded_path("roles/batch"), None);
+        for tail in ["lookup/synthetic", "renew/synthetic", "revoke-prefix/a/b", "roles/a/b"] {
+            let word = tail.split('/').next().unwrap_or_default();
+            assert_eq!(recorded_path(tail), Some(format!("auth/token/{word}/*")));
+        }
     }
 }

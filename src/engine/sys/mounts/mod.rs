@@ -150,7 +150,7 @@ const RESTRICTING: &[&str] = &[
 
 fn parse_new(mut body: Members, side: Side) -> Result<New, Fault> {
     let kind = body.word("type")?.ok_or_else(|| body.missing("type"))?;
-    let mut options = body.text_map("options")?.unwrap_or_default();
+    let mut options = body.loose_text_map("options")?.unwrap_or_default();
     let mut new = New {
         kind: match side {
             Side::Engines => Kind::from_engine_name(&kind).ok_or_else(|| body.wrong("type", "must be `kv` or `transform`"))?,
@@ -184,7 +184,7 @@ fn parse_tuning(mut body: Members) -> Result<Tuning, Fault> {
         description: body.word("description")?,
         default_lease_ttl: body.duration("default_lease_ttl")?.map(|span: Duration| span.as_secs()),
         max_lease_ttl: body.duration("max_lease_ttl")?.map(|span: Duration| span.as_secs()),
-        options: body.text_map("options")?,
+        options: body.loose_text_map("options")?,
     };
     body.finish(RESTRICTING)?;
     if let Some(description) = &tuning.description {

@@ -14,6 +14,7 @@ use crate::model::document::Node;
 use crate::model::fault::{Complaint, Fault};
 use crate::model::members::Members;
 use crate::model::operation::{Resource, ResourceKind};
+use crate::policy::compile::{BASE, BASE_NAME};
 use crate::policy::hcl::looks_like_hcl;
 use crate::policy::source::{PolicySource, concerns_only_group};
 
@@ -180,6 +181,8 @@ fn sources(body: &mut Members) -> Result<Option<Vec<PolicySource>>, Fault> {
     let texts: BTreeMap<String, String> = texts;
     texts
         .into_iter()
+        // The shipped folder holds the base too, which is in every set; another text of that name is refused later.
+        .filter(|(name, text)| name != BASE_NAME || text != BASE)
         .enumerate()
         .map(|(item, (name, text))| match checked_name(&name) {
             Ok(name) => Ok(PolicySource { name, text }),

@@ -1,7 +1,5 @@
 //! `auth/jwt`: who gets in, as whom, and what a refusal says and leaves behind.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use rcgen::KeyPair;
@@ -35,7 +33,7 @@ impl Issuer {
 }
 
 fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+    u64::try_from(goldfin::model::clock::Clock::system().now().unix_seconds()).unwrap()
 }
 
 fn claims(user: &str) -> Value {

@@ -11,8 +11,8 @@ import json
 import pathlib
 import secrets
 
-from conftest import client_of, curl
-from signing import Signer
+from asking import client_of, curl
+from jwt_signer import Signer
 
 PREFIX = "cnry"
 MERGE = ["--request", "PATCH", "--header", "Content-Type: application/merge-patch+json"]

@@ -9,15 +9,10 @@ use goldfin_crypto::{Ciphertext, DataKey, KeyId, Keyring, Place, Plaintext, RowI
 use serde::{Deserialize, Serialize};
 
 use super::kerberos_config::KerberosConfig;
-use super::parse::CONFIG;
 use crate::auth::kerberos::{Acceptor, KerberosError};
-use crate::engine::Tools;
 use crate::model::fault::{Complaint, Fault};
 use crate::model::id::{MountId, ROOT_NAMESPACE};
-use crate::model::mount::Kind;
 use crate::seal::barrier::{Barrier, fault};
-use crate::store::control::{self, ControlKey, ControlKind};
-use crate::store::work::Work;
 
 /// A keytab as its control row holds it, in base64: a data key under the keyring, and the keys under that.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -3,17 +3,20 @@
 #![expect(clippy::string_slice, reason = "a slice at the wrong place fails the test, as it should")]
 
 mod auth_token;
+mod faults;
 #[cfg(feature = "kerberos")]
 mod kdc;
 #[cfg(feature = "kerberos")]
 mod kerberos;
 mod kv;
 mod login;
+mod privileges;
 mod rotate;
 mod second_node;
 mod server;
 mod start;
 mod subjects;
 mod sys;
+mod tamper;
 mod transform;
 mod transform_rights;

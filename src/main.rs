@@ -11,7 +11,7 @@ use goldfin_cli::{ClientCommand, EXIT_CODES, GlobalOptions, OfflineLedger, Offli
 
 /// A vault for secrets and personal data.
 #[derive(Debug, Parser)]
-#[command(name = "goldfin", version, after_long_help = EXIT_CODES, propagate_version = true)]
+#[command(name = "goldfin", version, after_long_help = EXIT_CODES)]
 struct Cli {
     #[command(flatten)]
     options: GlobalOptions,

@@ -2,9 +2,9 @@
 //!
 //! It must never delete a folder that it did not make.
 
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 
@@ -75,12 +75,18 @@ pub(super) fn new_folder(parent: &Path, prefix: &str) -> Result<PathBuf, DevErro
     let mut number = 0_u32;
     loop {
         let path = parent.join(format!("{prefix}{number}"));
-        match DirBuilder::new().mode(0o711).create(&path) {
+        match make_passable(&path) {
             Ok(()) => return Ok(path),
             Err(taken) if taken.kind() == io::ErrorKind::AlreadyExists => number += 1,
             Err(source) => return Err(DevError::file("make", &path)(source)),
         }
     }
+}
+
+/// Makes a folder that others may pass through and not read, whatever the umask: a strict one would lock the database's user out.
+pub(super) fn make_passable(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o711))
 }
 
 /// Deletes the ephemeral folders of processes that are gone, and stops the servers that still run in them.

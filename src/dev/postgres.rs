@@ -17,7 +17,7 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{Connection, PgConnection};
 
 use super::error::DevError;
-use super::folder::{EphemeralFolder, FolderLock, new_folder};
+use super::folder::{EphemeralFolder, FolderLock, make_passable, new_folder};
 use super::process::{Supervised, patiently, stop_leftovers};
 use super::programs::{Programs, ServerUser, last_lines};
 
@@ -267,7 +267,7 @@ fn place(data: &Path, programs: &Programs) -> Result<PathBuf, DevError> {
     if !inside.exists() {
         let data = data.canonicalize().map_err(DevError::file("find", data))?;
         if enterable(&data, programs)? {
-            DirBuilder::new().mode(0o711).create(&inside).map_err(DevError::file("make", &inside))?;
+            make_passable(&inside).map_err(DevError::file("make", &inside))?;
         } else {
             let elsewhere = place_elsewhere(&data)?;
             remove_if_there(&inside)?;
@@ -296,7 +296,9 @@ fn enterable(data: &Path, programs: &Programs) -> Result<bool, DevError> {
 
 fn place_elsewhere(data: &Path) -> Result<PathBuf, DevError> {
     let parent = Path::new(ELSEWHERE);
-    DirBuilder::new().recursive(true).mode(0o711).create(parent).map_err(DevError::file("make", parent))?;
+    if !parent.exists() {
+        make_passable(parent).map_err(DevError::file("make", parent))?;
+    }
     let place = new_folder(parent, "")?;
     let note = place.join("belongs-to");
     fs::write(&note, format!("{}\n", data.display())).map_err(DevError::file("write", &note))?;

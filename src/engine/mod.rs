@@ -3,12 +3,12 @@
 //! Each engine is a folder: `op` (the typed operations), `parse` (bytes become one of them, once), `run` (what it does), and pure files
 //! that property tests aim at.
 
-pub mod absent;
 pub mod auth_token;
 pub mod init;
 pub mod keys;
 pub mod kv;
 pub mod login;
+pub mod sys;
 pub mod transform;
 
 use std::sync::Arc;

@@ -9,11 +9,11 @@ use parking_lot::Mutex;
 use crate::audit::recorder::{OpenError, Recorder, WriterThread};
 use crate::auth::authenticator::Authenticator;
 use crate::engine::Tools;
-use crate::engine::absent::Absent;
 use crate::engine::auth_token::AuthTokens;
 use crate::engine::keys::Rotate;
 use crate::engine::kv::Kv;
 use crate::engine::login::Login;
+use crate::engine::sys::System;
 use crate::engine::transform::Transform;
 use crate::model::change::Change;
 use crate::model::clock::Clock;
@@ -51,7 +51,7 @@ pub struct House {
 
 /// One of each kind. The exhaustive match in `perform` is the checklist of whoever adds one.
 pub(super) struct Engines {
-    pub system: Absent,
+    pub system: System,
     pub auth_token: AuthTokens,
     pub login: Login,
     pub kv: Kv,
@@ -75,7 +75,7 @@ impl House {
         let (lookup, control) = (Arc::clone(barrier.lookup()), Arc::clone(barrier.control()));
         let authenticator = Arc::new(Authenticator::new(store.clone(), lookup, control, clock.clone()));
         let engines = Engines {
-            system: Absent,
+            system: System::new(tools.clone(), Arc::clone(&rules), clock.clone()),
             auth_token: AuthTokens::new(tools.clone()),
             login: Login::new(tools.clone()),
             kv: Kv::new(tools.clone()),

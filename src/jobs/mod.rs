@@ -44,6 +44,25 @@ pub fn spawn(workshop: Workshop) -> Jobs {
     Jobs(tasks)
 }
 
+/// One run of a job, for whoever cannot wait for its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Errand {
+    /// Re-wraps for as long as there is anything to move.
+    Rewrap,
+    Expiry,
+    SelfCheck,
+}
+
+/// Runs a job now. It takes no notice of the one that runs by itself; both may.
+pub async fn run_once(workshop: &Workshop, errand: Errand) -> Result<(), Fault> {
+    let workshop = workshop.clone();
+    match errand {
+        Errand::Rewrap => rewrap::Rewrap::default().run(workshop).await.map(drop),
+        Errand::Expiry => expiry::Expiry.run(workshop).await.map(drop),
+        Errand::SelfCheck => self_check::SelfCheck.run(workshop).await.map(drop),
+    }
+}
+
 /// One of the things that goldfin does by itself.
 trait Job: Clone + Send + 'static {
     const NAME: &'static str;

@@ -79,15 +79,16 @@ impl Rewrap {
     /// What a pass over all tables means; true when another one is to follow at once.
     async fn conclude(&mut self, pass: &Pass<'_>) -> Result<bool, Fault> {
         let (workshop, rotation) = (pass.workshop, &pass.rotation);
-        if pass.stale > pass.damaged {
-            return Ok(pass.moved > 0);
-        }
         if rotation.retired.is_none() {
             if workshop.clock.now() < rotation.started.plus(HEARD) {
-                return Ok(false);
+                return Ok(pass.moved > 0);
             }
+            // Also while more keys come: a node that does not hear would go on wrapping under the old version for ever.
             pass.take_step(Step::Retire).await?;
             return Ok(true);
+        }
+        if pass.stale > pass.damaged {
+            return Ok(pass.moved > 0);
         }
         // The pass began after the older versions were retired, and all that it found is damaged, or nothing.
         if pass.damaged > 0 && !self.suspected {

@@ -143,15 +143,27 @@ impl Members {
 
     /// An object whose values are all strings.
     pub fn text_map(&mut self, name: &'static str) -> Result<Option<BTreeMap<String, String>>, Fault> {
+        self.map_of(name, |node| match node {
+            Node::Text(text) => text.expose_text().ok().map(str::to_owned),
+            _ => None,
+        })
+    }
+
+    /// The same where Vault takes numbers and truth values as their text: clients send `{"version": 2}`.
+    pub fn loose_text_map(&mut self, name: &'static str) -> Result<Option<BTreeMap<String, String>>, Fault> {
+        self.map_of(name, |node| match node {
+            Node::Text(text) => text.expose_text().ok().map(str::to_owned),
+            Node::Number(digits) => Some(digits.clone().into_string()),
+            Node::Bool(truth) => Some(truth.to_string()),
+            _ => None,
+        })
+    }
+
+    fn map_of(&mut self, name: &'static str, text: impl Fn(&Node) -> Option<String>) -> Result<Option<BTreeMap<String, String>>, Fault> {
         let Some(members) = self.object(name)? else { return Ok(None) };
         members
             .into_iter()
-            .map(|(key, node)| match node {
-                Node::Text(text) => {
-                    text.expose_text().map(|value| (key, value.to_owned())).map_err(|_| self.wrong(name, "must hold strings only"))
-                }
-                _ => Err(self.wrong(name, "must hold strings only")),
-            })
+            .map(|(key, node)| text(&node).map(|value| (key, value)).ok_or_else(|| self.wrong(name, "must hold strings only")))
             .collect::<Result<_, _>>()
             .map(Some)
     }
@@ -220,6 +232,9 @@ mod tests {
         assert_eq!(body.words("l").expect("words"), Some(vec!["a".to_owned(), "b".to_owned()]));
         assert_eq!(body.words("c").expect("words"), Some(vec!["a".to_owned(), "b".to_owned()]));
         assert_eq!(body.text_map("m").expect("map").map(|m| m.len()), Some(1));
+        let mut loose = members(r#"{"m":{"version":2,"on":true,"k":"v"}}"#);
+        let taken: Vec<_> = loose.loose_text_map("m").expect("map").expect("there").into_values().collect();
+        assert_eq!(taken, ["v", "true", "2"]);
         assert_eq!(body.word("z").expect("null is absent"), None);
         assert_eq!(body.finish(&[]).expect("nothing is left"), 0);
     }

@@ -144,7 +144,9 @@ fn validate(statements: &[Statement], origins: &HashMap<Arc<str>, (&PolicySource
     for error in result.validation_errors() {
         found.extend(placed(origins, error.policy_id().as_ref(), error));
     }
-    for warning in result.validation_warnings() {
+    // What is wrong says more than that the statement can therefore never apply.
+    let sound = found.is_empty();
+    for warning in result.validation_warnings().filter(|_| sound) {
         let id: &str = warning.policy_id().as_ref();
         let of_base = id.strip_prefix(BASE_NAME).is_some_and(|rest| rest.starts_with('#'));
         let fatal = matches!(

@@ -272,7 +272,7 @@ mod tests {
             let own = groups(&["own"]);
             assert!(
                 set.decide(&Asked::account(odd, &own), Action::ReadSecret, &secret(&format!("{odd}/db")), &one(), NOW).allowed
-                    == !odd.contains('/')
+                    != odd.contains('/')
             );
             assert!(!set.decide(&Asked::account(odd, &own), Action::ReadSecret, &secret("app/db"), &one(), NOW).allowed);
         }
@@ -318,5 +318,36 @@ mod tests {
         rules.replace(compiled(&[]));
         assert!(!rules.decide(&asked, Action::ReadSecret, &secret("a"), &one(), NOW).allowed);
         assert_ne!(rules.current().set_hash(), before);
+    }
+
+    /// Touches several mounts at once.
+    struct Several(Vec<&'static str>);
+
+    impl Operation for Several {
+        fn action(&self) -> Action {
+            Action::Login
+        }
+
+        fn resource(&self) -> Resource {
+            Resource::new(ResourceKind::Mount, self.0.join(","))
+        }
+
+        fn parts(&self) -> Vec<Resource> {
+            self.0.iter().map(|mount| Resource::new(ResourceKind::Mount, *mount)).collect()
+        }
+    }
+
+    #[test]
+    fn each_part_is_decided_by_itself() {
+        let rules =
+            Rules::new(compiled(&[("no", r#"@id("b") forbid(principal, action == Action::"login", resource == Mount::"auth/b");"#)]));
+        let stranger = || Arc::new(crate::auth::authenticator::stranger(None));
+        let permit = rules.authorize(stranger(), Several(vec!["auth/a", "auth/b", "auth/c"]), NOW).expect("a part is permitted");
+        assert_eq!([0, 1, 2, 3].map(|part| permit.permits(part)), [true, false, true, false]);
+        assert_eq!(permit.decision().because, Because::Permitted);
+        let denied = rules.authorize(stranger(), Several(vec!["auth/b"]), NOW).expect_err("no part is permitted");
+        assert_eq!((denied.decision().because, &denied.decision().policies), (Because::Forbidden, &vec!["no#b".into()]));
+        let whole = rules.authorize(stranger(), Several(Vec::new()), NOW).expect("the resource itself is permitted");
+        assert!(whole.permits(0) && whole.permits(7));
     }
 }

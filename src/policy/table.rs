@@ -58,6 +58,8 @@ struct Expected {
 pub struct Outcome {
     pub says: String,
     pub action: Action,
+    /// Whether it was to be allowed. A case can fail all the same: another reason, other policies.
+    pub expected: bool,
     pub passed: bool,
     pub decision: Decision,
 }
@@ -218,7 +220,7 @@ impl Case {
         let passed = decision.allowed == self.expected.allowed
             && self.expected.because.is_none_or(|because| because == decision.because)
             && self.expected.policies.as_ref().is_none_or(|policies| *policies == deciding);
-        Outcome { says: self.says.clone(), action: self.action, passed, decision }
+        Outcome { says: self.says.clone(), action: self.action, expected: self.expected.allowed, passed, decision }
     }
 }
 

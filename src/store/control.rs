@@ -141,6 +141,28 @@ pub async fn lock(work: &mut Work, mac: &MacKey, key: &ControlKey) -> Result<Opt
     read(transaction, mac, key, true).await
 }
 
+/// Reads every row of a kind below a mount in the work's transaction, in byte order of their names. One whose MAC fails spoils the reading.
+pub async fn all(work: &mut Work, mac: &MacKey, kind: ControlKind, mount: MountId) -> Result<Vec<ControlRow>, StoreError> {
+    let transaction = work.transaction().await?;
+    let rows = sqlx::query!(
+        "SELECT name, version, body, mac FROM control WHERE namespace = 0 AND kind = $1 AND mount = $2 ORDER BY name",
+        kind.name(),
+        mount.0
+    )
+    .fetch_all(&mut **transaction)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let key = ControlKey { kind, mount, name: row.name };
+            if constant_time_eq(&key.mac(mac, row.version, &row.body), &row.mac) {
+                Ok(ControlRow { key, version: row.version, body: row.body })
+            } else {
+                Err(StoreError::Integrity("a control row was not written by goldfin"))
+            }
+        })
+        .collect()
+}
+
 /// The names of a kind below a mount, in byte order.
 pub async fn names(store: &Store, kind: ControlKind, mount: MountId) -> Result<Vec<String>, StoreError> {
     let mut connection = store.connection().await?;

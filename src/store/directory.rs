@@ -24,7 +24,15 @@ use super::error::StoreError;
 pub struct Directory {
     current: ArcSwap<Snapshot>,
     /// The newest version that was ever seen of each row: an older one that is put back is refused.
-    newest: Mutex<HashMap<ControlKey, i64>>,
+    newest: Mutex<HashMap<ControlKey, Newest>>,
+}
+
+/// What was seen of a row, also after it is gone.
+#[derive(Debug)]
+struct Newest {
+    version: i64,
+    /// It was deleted: only a later version is a new row, the same one was put back.
+    gone: bool,
 }
 
 #[derive(Debug, Default)]
@@ -69,12 +77,12 @@ impl Directory {
         for row in loaded {
             match row {
                 Ok(row) => {
-                    let seen = newest.entry(row.key.clone()).or_insert(row.version);
-                    let held = if row.version < *seen {
+                    let seen = newest.entry(row.key.clone()).or_insert(Newest { version: row.version, gone: false });
+                    let held = if row.version < seen.version || (seen.gone && row.version == seen.version) {
                         tracing::error!(alarm = "integrity", kind = row.key.kind.name(), name = %row.key.name, "an older control row was put back; it is not honoured");
                         Held::Refused
                     } else {
-                        *seen = row.version;
+                        *seen = Newest { version: row.version, gone: false };
                         Held::Sound(Sound { version: row.version, body: row.body, typed: OnceLock::new() })
                     };
                     rows.insert(row.key, held);
@@ -84,6 +92,9 @@ impl Directory {
                     rows.insert(key, Held::Refused);
                 }
             }
+        }
+        for (_, seen) in newest.iter_mut().filter(|(key, _)| !rows.contains_key(*key)) {
+            seen.gone = true;
         }
         drop(newest);
         let mut mounts: Vec<Arc<Mount>> = rows
@@ -139,6 +150,15 @@ impl Snapshot {
             None => Ok(None),
             Some(Held::Refused) => Err(Fault::Integrity("a control row is not honoured")),
             Some(Held::Sound(sound)) => sound.typed().map(|document| Some((document, sound.version))),
+        }
+    }
+
+    /// A document as it is stored, for those who look into another engine's documents.
+    pub fn body(&self, kind: ControlKind, mount: MountId, name: &str) -> Result<Option<&str>, Fault> {
+        match self.rows.get(&ControlKey::new(kind, mount, name)) {
+            None => Ok(None),
+            Some(Held::Refused) => Err(Fault::Integrity("a control row is not honoured")),
+            Some(Held::Sound(sound)) => Ok(Some(&sound.body)),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The rows of secrets. Everything in them but the path and the numbers is ciphertext.
 
+use crate::model::id::MountId;
+
 use super::error::StoreError;
 use super::work::Work;
 
@@ -198,4 +200,12 @@ pub async fn list(work: &Work, folder: &str, limit: i32) -> Result<Vec<String>, 
     .fetch_all(&mut *connection)
     .await?;
     Ok(names)
+}
+
+/// Removes every secret of a mount that is going away.
+pub async fn delete_of_mount(work: &mut Work, mount: MountId) -> Result<(), StoreError> {
+    let transaction = work.transaction().await?;
+    sqlx::query!("DELETE FROM kv_version WHERE namespace = 0 AND mount = $1", mount.0).execute(&mut **transaction).await?;
+    sqlx::query!("DELETE FROM kv_secret WHERE namespace = 0 AND mount = $1", mount.0).execute(&mut **transaction).await?;
+    Ok(())
 }

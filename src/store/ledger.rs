@@ -159,11 +159,13 @@ pub(crate) async fn append(connection: &mut PgConnection, after: &Head, entries:
 pub struct Filter {
     pub account: Option<String>,
     pub action: Option<String>,
-    /// The beginning of the resource, compared byte for byte.
+    /// The beginning of the resource, with or without its type (`Secret:secret/app`, `secret/app`), compared byte for byte.
     pub path: Option<String>,
     pub subject: Option<Vec<u8>>,
     pub decision: Option<String>,
     pub request: Option<Uuid>,
+    pub class: Option<String>,
+    pub purpose: Option<String>,
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
     /// Entries before this one only, newest first: the place where the page before ended.
@@ -184,13 +186,15 @@ pub async fn list(store: &Store, filter: &Filter) -> Result<Vec<StoredEntry>, St
            FROM ledger_entry
            WHERE ($1::text IS NULL OR account = $1)
              AND ($2::text IS NULL OR action = $2)
-             AND ($3::text IS NULL OR starts_with(resource, $3))
+             AND ($3::text IS NULL OR starts_with(resource, $3) OR starts_with(substr(resource, strpos(resource, ':') + 1), $3))
              AND ($4::bytea IS NULL OR subject = $4)
              AND ($5::text IS NULL OR decision = $5)
              AND ($6::uuid IS NULL OR request = $6)
              AND ($7::timestamptz IS NULL OR time >= $7)
              AND ($8::timestamptz IS NULL OR time < $8)
              AND ($9::timestamptz IS NULL OR (time, stream, seq) < ($9, $10::integer, $11::bigint))
+             AND ($13::text IS NULL OR body::jsonb ->> 'class' = $13)
+             AND ($14::text IS NULL OR body::jsonb ->> 'purpose' = $14)
            ORDER BY time DESC, stream DESC, seq DESC
            LIMIT $12"#,
         filter.account.as_deref(),
@@ -204,7 +208,9 @@ pub async fn list(store: &Store, filter: &Filter) -> Result<Vec<StoredEntry>, St
         before_time,
         before_stream,
         before_seq,
-        filter.limit
+        filter.limit,
+        filter.class.as_deref(),
+        filter.purpose.as_deref()
     )
     .fetch_all(&mut *connection)
     .await?;

@@ -1,6 +1,7 @@
 //! The rows of data subjects: a keyed hash and a wrapped key, destroyed when the subject is erased.
 
 use crate::model::clock::Timestamp;
+use crate::model::id::MountId;
 
 use super::error::StoreError;
 use super::work::Work;
@@ -104,4 +105,18 @@ pub async fn holdings(work: &Work, hash: &[u8]) -> Result<Holdings, StoreError> 
     .fetch_all(&mut *connection)
     .await?;
     Ok(Holdings { alive: !alive.is_empty(), tokens: tokens.into_iter().map(|row| (row.transformation, row.count)).collect(), erased })
+}
+
+/// Destroys the keys of all subjects of a mount that is going away.
+pub async fn erase_of_mount(work: &mut Work, mount: MountId) -> Result<(), StoreError> {
+    let now = work.now().to_date();
+    let transaction = work.transaction().await?;
+    sqlx::query!(
+        "UPDATE subject SET wrapped_key = NULL, erased = $2 WHERE namespace = 0 AND mount = $1 AND wrapped_key IS NOT NULL",
+        mount.0,
+        now
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
 }

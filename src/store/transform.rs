@@ -3,6 +3,7 @@
 use sqlx::PgConnection;
 
 use crate::model::clock::Timestamp;
+use crate::model::id::MountId;
 
 use super::Store;
 use super::error::StoreError;
@@ -233,4 +234,11 @@ pub async fn delete_expired(work: &mut Work, moment: Timestamp, limit: i64) -> R
     .execute(&mut **transaction)
     .await?;
     Ok(gone.rows_affected())
+}
+
+/// Removes the keys of a mount that is going away: its tokens cannot be decrypted any more, by anybody.
+pub async fn delete_keys_of_mount(work: &mut Work, mount: MountId) -> Result<(), StoreError> {
+    let transaction = work.transaction().await?;
+    sqlx::query!("DELETE FROM transform_key WHERE namespace = 0 AND mount = $1", mount.0).execute(&mut **transaction).await?;
+    Ok(())
 }

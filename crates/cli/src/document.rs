@@ -127,7 +127,7 @@ impl Json {
         }
         Ok(match text.as_bytes().first() {
             Some(b'{') => {
-                let members: RawMembers = serde_json::from_str(text).map_err(NotJson::at)?;
+                let members: RawMembers<'_> = serde_json::from_str(text).map_err(NotJson::at)?;
                 let build = |(name, raw)| Ok((name, Self::build(raw, depth + 1)?));
                 Self::Object(members.0.into_iter().map(build).collect::<Result<_, NotJson>>()?)
             }

@@ -96,7 +96,7 @@ pub struct TlsConnector {
 impl<In: Transport> Connector<In> for TlsConnector {
     type Out = TlsTransport;
 
-    fn connect(&self, details: &ConnectionDetails, chained: Option<In>) -> Result<Option<TlsTransport>, ureq::Error> {
+    fn connect(&self, details: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<TlsTransport>, ureq::Error> {
         let (Some(transport), true, Some(host)) = (chained, details.needs_tls(), details.uri.host()) else {
             return Err(ureq::Error::TlsRequired);
         };

@@ -1,5 +1,6 @@
 //! Decode, validate, metadata and the deletion of tokens: everything that begins with a token.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use goldfin_crypto::{Ciphertext, DataKey, Place, Plaintext, TokenSecret};
@@ -104,48 +105,59 @@ fn show<'a>(op: &'a ValuesOp, targets: &'a [Result<Ready, Fault>]) -> Vec<Result
 
 impl Opener<'_> {
     fn open(&mut self, shown: &Shown<'_>, row: Option<&TokenRow>, usage: Use) -> Result<Answered, Fault> {
-        let config = &shown.ready.config;
+        let (config, mount, now) = (&shown.ready.config, self.mount, self.now);
         let row = row.filter(|row| row.transformation == config.number).ok_or_else(not_a_token)?;
-        let place = TokenRowId { mount: self.mount, transformation: row.transformation, id: row.id, expires: row.expires };
+        let value = Ciphertext::from_stored(row.value.clone()).map_err(fault)?;
         let key = match row.subject {
-            Some(subject) => {
-                let (Some(wrapped), Some(hash)) = (&row.subject_key, &row.subject_hash) else {
-                    return Err(Fault::Gone("the subject of this token was erased".into()));
-                };
-                if !self.subjects.contains_key(&subject) {
-                    let key = unwrap_subject(self.barrier, self.mount, subject, hash, wrapped.clone())?;
-                    self.subjects.insert(subject, key);
-                }
-                self.subjects.get(&subject).ok_or(Fault::Internal("subject"))?
-            }
-            None => version_of(shown, &row.value)?,
+            Some(subject) => self.subject_key(subject, row)?,
+            None => version_of(shown, value.key_version())?,
         };
-        if row.expires.is_some_and(|expires| expires <= self.now) {
+        if row.expires.is_some_and(|expires| expires <= now) {
             return Err(Fault::Gone("the token has expired".into()));
         }
-        let message = key.message_key(&shown.secret);
-        // Decrypted for every use: what does not verify is not a valid token's row, whatever else it says.
-        let value = decrypt(&message, &TokenValue(place), row.value.clone())?;
-        let name = |name: &str| name.to_owned();
-        Ok(match usage {
-            Use::Validate => vec![(name("valid"), Node::Bool(true))],
-            Use::Metadata => {
-                let metadata = match &row.metadata {
-                    Some(stored) => read_metadata(&decrypt(&message, &TokenMetadata(place), stored.clone())?)?,
-                    None => Node::Object(Vec::new()),
-                };
-                let expires = Node::text_or_null(row.expires.map(Timestamp::to_rfc3339));
-                vec![(name("metadata"), metadata), (name("expiration_time"), expires)]
-            }
-            _ => vec![(name("decoded_value"), Node::Text(value))],
-        })
+        open_row(mount, &key.message_key(&shown.secret), row, &value, usage)
+    }
+
+    fn subject_key(&mut self, subject: i64, row: &TokenRow) -> Result<&DataKey, Fault> {
+        let (Some(wrapped), Some(hash)) = (&row.subject_key, &row.subject_hash) else {
+            return Err(Fault::Gone("the subject of this token was erased".into()));
+        };
+        match self.subjects.entry(subject) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(free) => Ok(free.insert(unwrap_subject(self.barrier, self.mount, subject, hash, wrapped.clone())?)),
+        }
     }
 }
 
+/// Opens a row with the key of its one message. Decrypted for every use: what does not verify is not a valid token's row, whatever
+/// else it says.
+pub(super) fn open_row(
+    mount: MountId,
+    message: &DataKey,
+    row: &TokenRow,
+    value: &Ciphertext<TokenValue>,
+    usage: Use,
+) -> Result<Answered, Fault> {
+    let place = TokenRowId { mount, transformation: row.transformation, id: row.id, expires: row.expires };
+    let value = message.decrypt(&TokenValue(place), value).map_err(fault)?;
+    let name = |name: &str| name.to_owned();
+    Ok(match usage {
+        Use::Validate => vec![(name("valid"), Node::Bool(true))],
+        Use::Metadata => {
+            let metadata = match &row.metadata {
+                Some(stored) => read_metadata(&decrypt(message, &TokenMetadata(place), stored.clone())?)?,
+                None => Node::Object(Vec::new()),
+            };
+            let expires = Node::text_or_null(row.expires.map(Timestamp::to_rfc3339));
+            vec![(name("metadata"), metadata), (name("expiration_time"), expires)]
+        }
+        _ => vec![(name("decoded_value"), Node::Text(value))],
+    })
+}
+
 /// The version of the transformation's key that a ciphertext names.
-fn version_of<'a>(shown: &Shown<'a>, stored: &[u8]) -> Result<&'a DataKey, Fault> {
+fn version_of<'a>(shown: &Shown<'a>, version: u32) -> Result<&'a DataKey, Fault> {
     let (config, keys) = (&shown.ready.config, &shown.ready.keys);
-    let version = Ciphertext::<TokenValue>::from_stored(stored.to_vec()).map_err(fault)?.key_version();
     if version < config.min_available_version {
         return Err(Fault::Gone("the key of this token was destroyed".into()));
     }

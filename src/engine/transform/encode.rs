@@ -23,10 +23,10 @@ use super::subjects::SubjectKey;
 pub(super) const STRETCH: usize = 128;
 
 /// An item that nothing stands against.
-struct Planned<'a> {
-    input: &'a Input,
-    ready: &'a Ready,
-    expires: Option<Timestamp>,
+pub(super) struct Planned<'a> {
+    pub input: &'a Input,
+    pub ready: &'a Ready,
+    pub expires: Option<Timestamp>,
 }
 
 impl Transform {
@@ -57,7 +57,7 @@ impl Transform {
             results.push(match plan {
                 Ok(plan) => {
                     let id = ids.next().ok_or(Fault::Internal("ids"))?;
-                    Ok(vec![("encoded_value".to_owned(), Node::text(seal(mount, id, &plan, &subjects, &mut rows)?))])
+                    Ok(vec![("encoded_value".to_owned(), Node::text(encode_one(mount, id, &plan, &subjects, &mut rows)?))])
                 }
                 Err(fault) => Err(fault),
             });
@@ -73,7 +73,7 @@ impl Transform {
 }
 
 /// Encrypts one value and gives its token.
-fn seal(
+pub(super) fn encode_one(
     mount: MountId,
     id: i64,
     plan: &Planned<'_>,

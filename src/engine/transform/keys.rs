@@ -26,7 +26,7 @@ const HELD: usize = 1024;
 #[derive(Debug)]
 pub struct TransformationKeys {
     pub format: TokenFormat,
-    versions: Vec<(u32, DataKey)>,
+    pub(super) versions: Vec<(u32, DataKey)>,
 }
 
 impl TransformationKeys {

@@ -15,6 +15,8 @@ pub mod place;
 mod run;
 mod settings;
 mod subjects;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

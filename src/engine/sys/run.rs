@@ -1,0 +1,34 @@
+//! What a permitted operation does: the way to its area, and the small ones.
+
+use goldfin_crypto::{AuthToken, Plaintext};
+
+use crate::model::change::Change;
+use crate::model::fault::Fault;
+use crate::model::reply::Reply;
+use crate::policy::authorized::Authorized;
+use crate::store::work::Work;
+
+use super::op::Op;
+use super::{System, audit, own_mounts};
+
+impl System {
+    pub(super) async fn perform(&self, permit: &Authorized<Op>, work: &mut Work) -> Result<Reply, Fault> {
+        match permit.op() {
+            Op::Mounts(op) => self.run_mounts(op, work).await,
+            Op::Policies(op) => self.run_policies(op, work).await,
+            Op::Accounts(op) => self.run_accounts(op, permit.principal(), work).await,
+            Op::Capabilities(op) => self.run_capabilities(op, permit.principal(), work).await,
+            Op::OwnMounts(path) => own_mounts::run(&self.tools.directory.current(), path.as_deref()),
+            Op::Ledger(op) => self.run_ledger(op, work).await,
+            Op::Keys(op) => op.run(&self.tools.barrier, work).await,
+            Op::AuditDevices => Ok(audit::devices()),
+            Op::Seal => Ok(Reply::nothing().then(Change::Sealed)),
+        }
+    }
+}
+
+/// The auth token in a body. Nonsense is refused before the database is asked.
+pub(super) fn shown_token(text: &Plaintext) -> Result<AuthToken, Fault> {
+    let token = text.expose_text().ok().and_then(|text| AuthToken::parse(text).ok());
+    token.ok_or(Fault::invalid("`token` is not an auth token"))
+}

@@ -12,9 +12,11 @@ use goldfin_crypto::Keyring;
 use serde::Deserialize;
 
 use crate::audit::recorder::{Perform, Running};
+use crate::engine::login;
 use crate::engine::kv::place::{SecretKeyPlace, VersionKeyPlace};
 use crate::engine::transform::place::{SubjectKeyPlace, TransformKeyPlace};
 use crate::model::action::Action;
+use crate::model::change::Change;
 use crate::model::clock::Timestamp;
 use crate::model::document::Node;
 use crate::model::fault::Fault;
@@ -268,8 +270,11 @@ impl StepOf<'_> {
                 let primary = i32::try_from(self.to).map_err(|_| Fault::Internal("keyring"))?;
                 rewrap::retire(work, primary).await?;
                 rotation.retired = Some(now);
+                reply = self.move_keytabs(work).await?;
             }
             Step::Finish => {
+                // Once more: a node that had not heard of the primary may have stored one meanwhile.
+                reply = self.move_keytabs(work).await?;
                 rotation.damaged = 0;
                 rotation.finished = Some(now);
             }
@@ -283,6 +288,12 @@ impl StepOf<'_> {
         }
         rotate::put_state(work, mac, before, &state).await?;
         Ok(reply)
+    }
+
+    /// The keytabs of login methods stand in control rows, which no table of wrapped keys lists.
+    async fn move_keytabs(&self, work: &mut Work) -> Result<Reply, Fault> {
+        let moved = login::rewrap(&self.workshop.barrier, work).await?;
+        Ok(if moved > 0 { Reply::nothing().then(Change::Directory) } else { Reply::nothing() })
     }
 }
 

@@ -33,11 +33,8 @@ pub enum Op {
     Tidy,
     ReadRole(String),
     ListRoles,
-    WriteRole {
-        name: String,
-        role: Box<TokenRole>,
-        unknown: usize,
-    },
+    /// `before` is the version that it replaces; 0 where there is none.
+    WriteRole { name: String, role: Box<TokenRole>, before: i64, unknown: usize },
     DeleteRole(String),
 }
 

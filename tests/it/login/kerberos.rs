@@ -205,6 +205,7 @@ fn keytabs(site: &Site) {
         site.configure(more.clone()).expect(400);
     }
     site.with_body(&site.token(&site.alice, None)).expect(200);
+    after_a_rotation(site);
     let file = site.server.data().join("service.keytab");
     std::fs::copy(&site.keytab, &file).unwrap();
     let mode = |bits: u32| std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(bits)).unwrap();
@@ -214,6 +215,22 @@ fn keytabs(site: &Site) {
     site.configure(json!({ "keytab_file": file, "token_ttl": "5m" })).expect(204);
     let answer = site.with_body(&site.token(&site.alice, None)).expect(200);
     assert_eq!(answer.body["auth"]["lease_duration"], json!(300));
+}
+
+/// The keytab's key moves with the others under the new version of the keyring.
+fn after_a_rotation(site: &Site) {
+    let wrapped = || site.server.sql("postgres", "SELECT body::jsonb -> 'keytab' ->> 'wrapped_key' FROM control WHERE kind = 'config'").unwrap();
+    let before = wrapped();
+    site.server.root_write("sys/rotate", NONE);
+    for _ in 0..300 {
+        if site.server.root_read("sys/rotate/status").data()["rotation"]["finished"].is_string() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert!(site.server.root_read("sys/rotate/status").data()["rotation"]["finished"].is_string());
+    assert_ne!(wrapped(), before);
+    site.with_body(&site.token(&site.alice, None)).expect(200);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The integration tests: one binary that mirrors `src`. Every server is the real one with a PostgreSQL of its own.
 #![cfg(test)]
+#![expect(clippy::string_slice, reason = "a slice at the wrong place fails the test, as it should")]
 
 mod auth_token;
 #[cfg(feature = "kerberos")]

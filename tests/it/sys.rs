@@ -272,7 +272,7 @@ fn what_an_account_loses_its_tokens_lose_at_once() {
         server.root_write("auth/jwt/role/web", role);
     };
     enable();
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let now = goldfin::model::clock::Clock::system().now().unix_seconds();
     let claims = json!({ "iss": "https://issuer.test", "aud": "goldfin", "sub": "web", "iat": now, "nbf": now - 5, "exp": now + 600 });
     let signer = EncodingKey::from_ec_pem(key.serialize_pem().as_bytes()).unwrap();
     let jwt = jsonwebtoken::encode(&Header::new(Algorithm::ES256), &claims, &signer).unwrap();

@@ -191,7 +191,10 @@ fn keytabs(site: &Site) {
     assert_eq!((&config.data()["keytab_stored"], &config.data()["keytab"]), (&json!(true), &NONE));
     let bytes = std::fs::read(&site.keytab).unwrap();
     let stored = site.server.sql("postgres", "SELECT body FROM control WHERE kind = 'config'").unwrap();
-    assert!(!stored.contains(&STANDARD.encode(&bytes[10..40])) && !stored.contains("localhost\\u0000"), "the keytab is stored in the clear");
+    assert!(
+        !stored.contains(&STANDARD.encode(&bytes[10..40])) && !stored.contains("localhost\\u0000"),
+        "the keytab is stored in the clear"
+    );
     for more in [
         json!({ "keytab": "synthetic" }),
         json!({ "keytab": STANDARD.encode(b"synthetic") }),

@@ -38,8 +38,10 @@ pub const MOUNT: MountId = MountId(10);
 pub struct Vault {
     pub workshop: Workshop,
     pub rotate: Rotate,
+    #[expect(dead_code, reason = "held until the vault is dropped")]
     pub writer: Option<WriterThread>,
     pub postgres: PrivatePostgres,
+    #[expect(dead_code, reason = "held until the vault is dropped")]
     pub folder: EphemeralFolder,
 }
 

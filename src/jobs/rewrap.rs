@@ -12,8 +12,8 @@ use goldfin_crypto::Keyring;
 use serde::Deserialize;
 
 use crate::audit::recorder::{Perform, Running};
-use crate::engine::login;
 use crate::engine::kv::place::{SecretKeyPlace, VersionKeyPlace};
+use crate::engine::login;
 use crate::engine::transform::place::{SubjectKeyPlace, TransformKeyPlace};
 use crate::model::action::Action;
 use crate::model::change::Change;

@@ -34,7 +34,12 @@ pub enum Op {
     ReadRole(String),
     ListRoles,
     /// `before` is the version that it replaces; 0 where there is none.
-    WriteRole { name: String, role: Box<TokenRole>, before: i64, unknown: usize },
+    WriteRole {
+        name: String,
+        role: Box<TokenRole>,
+        before: i64,
+        unknown: usize,
+    },
     DeleteRole(String),
 }
 

@@ -222,7 +222,8 @@ fn keytabs(site: &Site) {
 
 /// The keytab's key moves with the others under the new version of the keyring.
 fn after_a_rotation(site: &Site) {
-    let wrapped = || site.server.sql("postgres", "SELECT body::jsonb -> 'keytab' ->> 'wrapped_key' FROM control WHERE kind = 'config'").unwrap();
+    let wrapped =
+        || site.server.sql("postgres", "SELECT body::jsonb -> 'keytab' ->> 'wrapped_key' FROM control WHERE kind = 'config'").unwrap();
     let before = wrapped();
     site.server.root_write("sys/rotate", NONE);
     for _ in 0..300 {

@@ -71,8 +71,8 @@ impl Vault {
         let authenticator = Authenticator::new(store.clone(), Arc::clone(barrier.lookup()), Arc::clone(barrier.control()), clock.clone());
         let directory = Arc::new(Directory::open(&store, barrier.control()).await.unwrap());
         let rules = Arc::new(Rules::new(Compiled::new(&[]).unwrap()));
-        let rotate = Rotate::new(Tools { barrier: Arc::clone(&barrier), directory });
-        let workshop = Workshop { store, access, recorder, authenticator: Arc::new(authenticator), rules, barrier, clock };
+        let rotate = Rotate::new(Tools { barrier: Arc::clone(&barrier), directory: Arc::clone(&directory) });
+        let workshop = Workshop { store, access, recorder, authenticator: Arc::new(authenticator), rules, directory, barrier, clock };
         Self { workshop, rotate, writer: Some(writer), postgres, folder }
     }
 

@@ -30,8 +30,8 @@ const POWERS: &[(&[&str], &[&str], &str)] = &[
     (&["sqlx::"], &["src/store/", "src/dev/postgres.rs"], "SQL is floor 2; dev makes the roles before there is a store"),
     (
         &["axum::", "hyper::", "hyper_util::", "http_body_util::", "http::"],
-        &["src/http/", "src/console/", "src/auth/jwks/fetch.rs"],
-        "the edge, and the one client",
+        &["src/http/", "src/console/", "src/auth/jwks/fetch.rs", "bench/"],
+        "the edge, and the one client; the benchmarks' load",
     ),
     (&["cedar_policy::"], &["src/policy/"], "one floor decides"),
     (&["libgssapi::", "libgssapi_sys::"], &["src/auth/kerberos.rs", "src/auth/kerberos/", "crates/cli/"], "one acceptor, one initiator"),
@@ -39,7 +39,11 @@ const POWERS: &[(&[&str], &[&str], &str)] = &[
     (&["ureq::"], &["src/auth/jwks/fetch.rs", "crates/cli/"], "the server calls nobody but the issuers it was told of"),
     (&["aes::", "aes_gcm::", "argon2::", "hkdf::", "hmac::", "sha2::", "subtle::"], &["crates/crypto/"], "the strongroom"),
     (&["rand::"], &["crates/crypto/src/random.rs"], "randomness is passed down"),
-    (&["SystemTime::now", "Instant::now", "OffsetDateTime::now_utc", "Uuid::now_v7"], &["src/model/clock.rs"], "the time is passed down"),
+    (
+        &["SystemTime::now", "Instant::now", "OffsetDateTime::now_utc", "Uuid::now_v7"],
+        &["src/model/clock.rs", "bench/src/watch.rs"],
+        "the time is passed down; a benchmark measures it",
+    ),
     (&["store::open", "connect::open", "connect::migrate", "access.open("], &["src/boot.rs"], "one root opens the store"),
     (&[concat!("unsafe", " {"), concat!("unsafe", " fn"), concat!("unsafe", " impl")], &["src/auth/kerberos/ffi.rs"], "the GSS calls"),
 ];

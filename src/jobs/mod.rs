@@ -17,7 +17,6 @@ use tokio::task::JoinSet;
 use crate::audit::recorder::{Asked, Perform};
 pub use crate::gate::Workshop;
 use crate::model::action::Action;
-use crate::model::change::Change;
 use crate::model::fault::Fault;
 use crate::model::id::RequestId;
 use crate::model::mount::{Kind, Mount};
@@ -141,10 +140,6 @@ impl Workshop {
         let mount = Arc::new(whole_server(asked.received));
         let new_work = || Work::new(self.store.clone(), Arc::clone(&mount), asked.received);
         let (outcome, _) = self.recorder.around(&asked, permit, new_work, performer).await?;
-        if outcome.as_ref().is_ok_and(|reply| reply.after.contains(&Change::Directory)) {
-            // The other nodes hear of it from the entry, this one only here.
-            self.directory.reload(&self.store, self.barrier.control()).await?;
-        }
         outcome
     }
 }

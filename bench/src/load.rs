@@ -1,0 +1,124 @@
+//! Load: so many connections ask as fast as they are answered, until the time or the number of requests is over.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+
+use crate::case::{Case, Left, Questions, holds_all};
+use crate::line::{Door, Line};
+use crate::process::{self, Used};
+use crate::trouble::Trouble;
+use crate::watch::now;
+
+/// Every so many answers one is kept, to be looked at when the clock has stopped.
+const KEPT: usize = 97;
+
+/// When a round ends, whichever comes first.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    pub time: Duration,
+    pub requests: u64,
+}
+
+/// What one round gave.
+#[derive(Debug)]
+pub struct Round {
+    pub elapsed: Duration,
+    pub used: Used,
+    /// Of every request in microseconds, sorted.
+    pub latencies: Vec<u32>,
+}
+
+/// Connections that stay open from round to round.
+pub struct Lines {
+    door: Door,
+    open: Vec<Line>,
+}
+
+/// What one connection did.
+struct Done {
+    line: Line,
+    latencies: Vec<u32>,
+    left: Vec<Left>,
+}
+
+impl Lines {
+    pub fn new(door: Door) -> Self {
+        Self { door, open: Vec::new() }
+    }
+
+    /// Runs one case and proves what it left. `goldfin` is the process whose use is measured.
+    pub async fn round(
+        &mut self,
+        case: Case,
+        connections: usize,
+        bounds: Bounds,
+        questions: &Arc<Questions>,
+        goldfin: u32,
+    ) -> Result<Round, Trouble> {
+        self.open.retain(Line::is_open);
+        while self.open.len() < connections {
+            self.open.push(self.door.connect().await?);
+        }
+        let left_to_ask = Arc::new(AtomicU64::new(bounds.requests));
+        let mut tasks = JoinSet::new();
+        let before = process::used(goldfin)?;
+        let began = now();
+        for (connection, line) in self.open.drain(..connections).enumerate() {
+            tasks.spawn(ask_on(line, case, connection, began + bounds.time, Arc::clone(&left_to_ask), Arc::clone(questions)));
+        }
+        let (mut latencies, mut left) = (Vec::new(), Vec::new());
+        while let Some(done) = tasks.join_next().await {
+            let done = done??;
+            latencies.extend(done.latencies);
+            left.extend(done.left);
+            self.open.push(done.line);
+        }
+        let elapsed = now().duration_since(began);
+        let used = process::used(goldfin)?.since(before);
+        self.prove(&left, questions).await?;
+        latencies.sort_unstable();
+        Ok(Round { elapsed, used, latencies })
+    }
+
+    async fn prove(&mut self, left: &[Left], questions: &Questions) -> Result<(), Trouble> {
+        let line = self.open.first_mut().ok_or_else(|| Trouble::new("no connection is open"))?;
+        // Spread over what was kept: all connections, the first and the last answers.
+        for left in left.iter().step_by(left.len() / 32 + 1) {
+            let Some((ask, held)) = questions.proof(left)? else { continue };
+            let (status, body) = line.ask(&ask).await?;
+            if status.as_u16() != 200 || !holds_all(std::str::from_utf8(&body)?, &held) {
+                return Err(Trouble(format!("what was encoded does not turn back, status {status}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn ask_on(
+    mut line: Line,
+    case: Case,
+    connection: usize,
+    until: Instant,
+    left_to_ask: Arc<AtomicU64>,
+    questions: Arc<Questions>,
+) -> Result<Done, Trouble> {
+    let (mut latencies, mut left) = (Vec::new(), Vec::new());
+    let mut turn = 0;
+    loop {
+        let ask = questions.ask(case, connection, turn)?;
+        let sent = now();
+        if sent >= until || left_to_ask.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err() {
+            return Ok(Done { line, latencies, left });
+        }
+        let (status, body) = line.ask(&ask).await?;
+        latencies.push(u32::try_from(now().duration_since(sent).as_micros()).unwrap_or(u32::MAX));
+        let kept = questions.check(case, connection, turn, status, &body)?;
+        if turn % KEPT == 0 {
+            left.push(kept);
+        }
+        turn += 1;
+    }
+}

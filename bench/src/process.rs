@@ -1,0 +1,101 @@
+//! What processes have used, read from /proc: CPU time and resident memory of goldfin and of everything that it started.
+
+use std::collections::HashMap;
+use std::fs;
+
+use crate::trouble::Trouble;
+
+/// Linux counts CPU time for user space in hundredths of a second, on every platform that goldfin runs on.
+const MICROS_PER_TICK: u64 = 10_000;
+
+/// CPU time in microseconds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Used {
+    pub goldfin: u64,
+    /// The private PostgreSQL with all its sessions, also those that have ended.
+    pub postgres: u64,
+}
+
+impl Used {
+    pub fn since(self, before: Self) -> Self {
+        Self { goldfin: self.goldfin.saturating_sub(before.goldfin), postgres: self.postgres.saturating_sub(before.postgres) }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Stat {
+    parent: u32,
+    own: u64,
+    /// Of children that ended and were waited for.
+    reaped: u64,
+}
+
+/// What goldfin and its descendants have used so far.
+pub fn used(goldfin: u32) -> Result<Used, Trouble> {
+    let mut all = HashMap::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        if let Some(id) = name.to_str().and_then(|name| name.parse::<u32>().ok())
+            && let Some(stat) = stat(id)
+        {
+            all.insert(id, stat);
+        }
+    }
+    let own = all.get(&goldfin).ok_or_else(|| Trouble::new("goldfin is gone"))?;
+    let mut used = Used { goldfin: own.own * MICROS_PER_TICK, postgres: 0 };
+    for (&id, stat) in &all {
+        if id != goldfin && descends(&all, id, goldfin) {
+            used.postgres += (stat.own + stat.reaped) * MICROS_PER_TICK;
+        }
+    }
+    Ok(used)
+}
+
+/// Resident memory in kilobytes.
+pub fn resident(id: u32) -> Result<u64, Trouble> {
+    let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|text| text.split_whitespace().next()?.parse().ok()).ok_or_else(|| Trouble::new("/proc tells no resident memory"))
+}
+
+fn descends(all: &HashMap<u32, Stat>, id: u32, from: u32) -> bool {
+    let mut at = id;
+    // Bounded, because processes come and go while their list is read.
+    for _ in 0..16 {
+        match all.get(&at) {
+            Some(stat) if stat.parent == from => return true,
+            Some(stat) => at = stat.parent,
+            None => return false,
+        }
+    }
+    false
+}
+
+fn stat(id: u32) -> Option<Stat> {
+    read_stat(&fs::read_to_string(format!("/proc/{id}/stat")).ok()?)
+}
+
+/// proc(5). The name of the program is in parentheses and may itself hold some.
+fn read_stat(text: &str) -> Option<Stat> {
+    let (_, rest) = text.rsplit_once(')')?;
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    Some(Stat { parent: u32::try_from(number(1)?).ok()?, own: number(11)? + number(12)?, reaped: number(13)? + number(14)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fields_of_proc_are_found() {
+        let stat = read_stat("42 (a) b) S 7 42 42 0 -1 4194304 100 0 0 0 11 22 33 44 20 0 1 0 9 1 1").expect("stat");
+        assert_eq!((stat.parent, stat.own, stat.reaped), (7, 33, 77));
+        assert!(read_stat("42 (a) S").is_none());
+    }
+
+    #[test]
+    fn this_process_has_used_memory() {
+        assert!(resident(std::process::id()).expect("status") > 0);
+    }
+}

@@ -32,7 +32,6 @@ impl Issuer {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the issuer of a test has a clock of its own")]
 fn now() -> u64 {
     u64::try_from(goldfin::model::clock::Clock::system().now().unix_seconds()).unwrap()
 }

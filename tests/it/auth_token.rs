@@ -209,6 +209,9 @@ fn roles(server: &Server, root: &str) {
     assert_eq!(server.ask(root, "LIST", "auth/token/roles", NONE).expect(200).data()["keys"], json!(["batch"]));
     let read = server.root_read("auth/token/roles/batch");
     assert_eq!((&read.data()["allowed_policies"], &read.data()["token_period"]), (&json!(["service"]), &json!(3600)));
+    server.ask(root, "POST", "auth/token/roles/batch", json!({ "disallowed_policies": ["operator"] })).expect(204);
+    let kept = server.root_read("auth/token/roles/batch");
+    assert_eq!((&kept.data()["allowed_policies"], &kept.data()["orphan"]), (&json!(["service"]), &json!(true)));
     let token = server.ask(root, "POST", "auth/token/create/batch", json!({ "ttl": "5m" })).expect(200);
     assert_eq!(token.body["auth"]["policies"], json!(["default", "service"]));
     assert_eq!((&token.body["auth"]["orphan"], &token.body["auth"]["lease_duration"]), (&json!(true), &json!(3600)));

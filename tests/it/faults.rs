@@ -47,6 +47,8 @@ impl Client<'_> {
             200 => Some((serde_json::from_str(&text).unwrap_or_default(), id)),
             500 if text.contains("outcome unknown") => None,
             503 => None,
+            // Not written yet: the first write was not acknowledged either.
+            404 if !self.told.written.contains_key(path) => None,
             status => {
                 self.told.surprises.push(format!("{path}: {status} {text}"));
                 None

@@ -39,7 +39,7 @@ fn the_application_cannot_touch_the_ledger() {
         assert!(server.sql("postgres", statement).expect_err(statement).contains("ledger") || statement.contains("head"), "{statement}");
     }
     assert!(server.sql("goldfin_auditor", "SELECT count(*) FROM audit").unwrap().parse::<u32>().unwrap() > 0);
-    for statement in ["SELECT * FROM ledger_entry", "SELECT * FROM control", "SELECT * FROM kv_version", "DELETE FROM audit"] {
+    for statement in ["SELECT * FROM ledger_entry", "SELECT * FROM control", "SELECT * FROM kv_version", "DELETE FROM control"] {
         assert!(server.sql("goldfin_auditor", statement).expect_err(statement).contains("permission denied"), "{statement}");
     }
     assert_eq!(server.verify()["exit_code"], json!(0));

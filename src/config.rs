@@ -10,6 +10,7 @@ use serde::Deserialize;
 use crate::http::limits::Limits;
 use crate::http::tls::TlsFiles;
 use crate::model::path::is_name;
+use crate::seal::key_file::is_private;
 use crate::store::connect::{PgConnectOptions, PgSslMode};
 
 /// Variables that belong to the client half or to scripts, not to the server's configuration.
@@ -182,9 +183,8 @@ fn password(path: &Path) -> Result<SecretString, ConfigError> {
 
 /// Refuses a file that others can read.
 fn private(path: &Path, key: &str) -> Result<(), ConfigError> {
-    use std::os::unix::fs::MetadataExt;
     let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, key, &error))?;
-    if metadata.mode() & 0o077 == 0 {
+    if is_private(&metadata) {
         Ok(())
     } else {
         Err(ConfigError(format!("`{key}`: {} can be read by others; run `chmod 600` on it", path.display())))

@@ -117,9 +117,6 @@ fn block_on<T>(work: impl Future<Output = Result<T, BootError>>) -> Result<T, Bo
 fn finish(outcome: Result<(), BootError>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error}");
-            goldfin_cli::tell_failure(&error.to_string())
-        }
+        Err(error) => goldfin_cli::tell_failure(&error.to_string()),
     }
 }

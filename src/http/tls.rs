@@ -24,6 +24,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::signature_algorithm::SignatureAlgorithm;
 
 use crate::model::clock::Timestamp;
+use crate::seal::key_file::is_private;
 
 /// Where the keys of the network lie, all PEM.
 #[derive(Debug, Clone, Deserialize)]
@@ -188,11 +189,8 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let mut file = std::fs::File::open(path).map_err(unreadable)?;
     // Asked of the open file, not of the path, which could be another by then.
     let about = file.metadata().map_err(unreadable)?;
-    let mode = about.mode() & 0o777;
-    // A file of root that a group may read is how root hands a key to a service (systemd's credentials look like this).
-    let handed_over = about.uid() == 0 && !nix::unistd::geteuid().is_root() && mode & 0o037 == 0;
-    if mode & 0o077 != 0 && !handed_over {
-        return Err(TlsError::Exposed(path.to_owned(), mode));
+    if !is_private(&about) {
+        return Err(TlsError::Exposed(path.to_owned(), about.mode() & 0o777));
     }
     let mut pem = Zeroizing::new(Vec::with_capacity(usize::try_from(about.len()).unwrap_or(0).saturating_add(1)));
     file.read_to_end(&mut pem).map_err(unreadable)?;

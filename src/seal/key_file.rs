@@ -20,6 +20,13 @@ impl std::fmt::Display for KeyFileError {
 
 impl std::error::Error for KeyFileError {}
 
+/// Whether a file is only its owner's, or was handed over by systemd: a credential belongs to root and may be read by our group.
+#[must_use]
+pub fn is_private(file: &std::fs::Metadata) -> bool {
+    let handed_over = file.uid() == 0 && !nix::unistd::geteuid().is_root() && file.mode() & 0o037 == 0;
+    file.mode() & 0o077 == 0 || handed_over
+}
+
 /// Reads the key; None where there is no such file yet.
 pub fn read(path: &Path) -> Result<Option<Key>, KeyFileError> {
     let failed = |what: &str| KeyFileError(format!("the key file {} {what}", path.display()));
@@ -29,7 +36,7 @@ pub fn read(path: &Path) -> Result<Option<Key>, KeyFileError> {
         Err(error) => return Err(failed(&format!("cannot be read: {error}"))),
     };
     let metadata = file.metadata().map_err(|error| failed(&format!("cannot be read: {error}")))?;
-    if metadata.mode() & 0o077 != 0 {
+    if !is_private(&metadata) {
         return Err(failed("can be read by others; run `chmod 600` on it"));
     }
     let mut text = Zeroizing::new(String::with_capacity(64));

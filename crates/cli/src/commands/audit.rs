@@ -247,9 +247,14 @@ impl Verify {
             Failure::Told(if failure.exit_code() == 2 { CANNOT } else { failure.exit_code() })
         })?;
         let data = answer.data();
-        session.out.show(&data)?;
+        show_streams(session, &data)?;
         judge(&data)
     }
+}
+
+/// One row for each stream, with the first bad entry.
+fn show_streams(session: &mut Session, report: &Json) -> Result<(), Failure> {
+    session.out.present(report, |report| Table::of_items(report.get("streams").map_or(&[], Json::items), STREAMS))
 }
 
 fn judge(report: &Json) -> Result<(), Failure> {
@@ -265,13 +270,15 @@ fn judge(report: &Json) -> Result<(), Failure> {
 pub fn show_report(session: &mut Session, report: &[u8]) -> u8 {
     let shown = Json::parse(report)
         .map_err(|_| Failure::Told(CANNOT))
-        .and_then(|document| session.out.show(&document).and_then(|()| session.out.flush()).and_then(|()| judge(&document)));
+        .and_then(|document| show_streams(session, &document).and_then(|()| session.out.flush()).and_then(|()| judge(&document)));
     shown.map_or_else(|failure| failure.exit_code(), |()| 0)
 }
 
 /// Exit code: cannot be verified.
 const CANNOT: u8 = 4;
 const PAGE: u64 = 1000;
+const STREAMS: &[(&str, &str)] =
+    &[("Stream", "stream"), ("Node", "node"), ("Verdict", "verdict"), ("Entries", "entries"), ("First bad", "seq"), ("What", "what")];
 const COLUMNS: &[(&str, &str)] = &[
     ("Time", "time"),
     ("Account", "account"),

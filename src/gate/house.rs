@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::timeout;
 
 use crate::audit::recorder::{OpenError, Recorder, WriterThread};
 use crate::auth::authenticator::Authenticator;
@@ -16,7 +19,7 @@ use crate::engine::login::Login;
 use crate::engine::sys::System;
 use crate::engine::transform::Transform;
 use crate::model::change::Change;
-use crate::model::clock::Clock;
+use crate::model::clock::{self, Clock};
 use crate::model::fault::Fault;
 use crate::model::id::StreamId;
 use crate::policy::compile::Compiled;
@@ -34,6 +37,12 @@ use super::{Founding, Workshop};
 /// How often the other streams are asked for changes. Half of the second that promise 5 grants.
 const FEED: Duration = Duration::from_millis(400);
 
+/// How long a reading of the other streams may take: it holds the house, which a seal waits for.
+const FEED_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a commit may still come to an end after its connection died: twice the timeout of statements.
+const DOUBT: Duration = Duration::from_secs(60);
+
 pub struct House {
     pub(super) store: Store,
     pub(super) recorder: Recorder,
@@ -47,6 +56,31 @@ pub struct House {
     sealing: tokio::sync::watch::Sender<bool>,
     /// What works beside the requests; dropped before the writer is waited for.
     companions: Mutex<Option<Box<dyn Send + Sync>>>,
+    /// Where the streams ended before the directory was read: the feed begins there.
+    seen: HashMap<i32, i64>,
+    /// What is in memory may be older than the database.
+    doubt: Doubt,
+}
+
+/// Whether what is in memory may be older than the database: a reading failed, or the outcome of a commit is unknown. It is then read
+/// anew until it cannot be any more.
+#[derive(Debug, Default)]
+struct Doubt {
+    directory: AtomicBool,
+    keyring: AtomicBool,
+    until: Mutex<Option<tokio::time::Instant>>,
+    /// One reload at a time: one that was overtaken must not put older policies or keys back.
+    reloading: AsyncMutex<()>,
+}
+
+impl Doubt {
+    fn is_on(&self) -> bool {
+        let mut until = self.until.lock();
+        if until.is_some_and(|end| clock::instant() >= end) {
+            *until = None;
+        }
+        until.is_some() || self.directory.load(Ordering::Relaxed) || self.keyring.load(Ordering::Relaxed)
+    }
 }
 
 /// One of each kind. The exhaustive match in `perform` is the checklist of whoever adds one.
@@ -68,6 +102,8 @@ impl House {
         if let Some(newest) = ledger::newest_time(&store).await? {
             clock.not_before(newest);
         }
+        // Before the directory is read, so that no change falls between the two.
+        let seen = ledger::positions(&store).await?;
         let directory = Arc::new(Directory::open(&store, barrier.control()).await?);
         let rules = Arc::new(Rules::new(compile(&directory)?));
         let (recorder, writer) = open_ledger(access.clone(), &node, &barrier, &clock).await?;
@@ -94,7 +130,20 @@ impl House {
         });
         let (sealing, _) = tokio::sync::watch::channel(false);
         let (writer, companions) = (Mutex::new(Some(writer)), Mutex::new(Some(companions)));
-        Ok(Self { store, recorder, authenticator, rules, directory, engines, barrier, writer, sealing, companions })
+        Ok(Self {
+            store,
+            recorder,
+            authenticator,
+            rules,
+            directory,
+            engines,
+            barrier,
+            writer,
+            sealing,
+            companions,
+            seen,
+            doubt: Doubt::default(),
+        })
     }
 
     /// Turns true when a committed request asked for the seal.
@@ -121,19 +170,30 @@ impl House {
         }
     }
 
+    /// A commit whose outcome is unknown may have changed what this node holds, now or when the database finishes it.
+    pub(super) fn mistrust(&self) {
+        *self.doubt.until.lock() = Some(clock::instant() + DOUBT);
+    }
+
     /// Follows the other nodes' streams until the house is gone.
     pub(super) async fn follow(house: std::sync::Weak<Self>, own: StreamId) {
-        let mut seen = HashMap::new();
+        let mut seen = house.upgrade().map(|house| house.seen.clone()).unwrap_or_default();
         loop {
             tokio::time::sleep(FEED).await;
             let Some(house) = house.upgrade() else { return };
-            match ledger::changes(&house.store, own, &mut seen).await {
-                Ok(found) => {
+            let doubtful = house.doubt.is_on();
+            match timeout(FEED_PATIENCE, ledger::changes(&house.store, own, &mut seen)).await {
+                Ok(Ok(found)) => {
                     let changes: Vec<Change> = found.iter().flat_map(|text| text.lines()).filter_map(Change::parse).collect();
                     let others: Vec<Change> = changes.into_iter().filter(|change| *change != Change::Sealed).collect();
                     house.apply(&others).await;
                 }
-                Err(_) => tracing::debug!("the other streams cannot be read now"),
+                // What was in flight may come to its end only when the database is back.
+                Ok(Err(_)) | Err(_) if doubtful => house.mistrust(),
+                Ok(Err(_)) | Err(_) => tracing::debug!("the other streams cannot be read now"),
+            }
+            if doubtful {
+                house.apply(&[Change::Directory, Change::Keyring]).await;
             }
         }
     }
@@ -147,10 +207,13 @@ impl House {
     async fn reload(&self) {
         self.engines.transform.forget_all();
         self.engines.kv.forget_all();
+        let _reloading = self.doubt.reloading.lock().await;
         if self.directory.reload(&self.store, self.barrier.control()).await.is_err() {
-            tracing::error!(alarm = "directory", "the directory cannot be read anew, the old one goes on");
+            tracing::error!(alarm = "directory", "the directory cannot be read anew, the old one goes on until it can");
+            self.doubt.directory.store(true, Ordering::Relaxed);
             return;
         }
+        self.doubt.directory.store(false, Ordering::Relaxed);
         match compile(&self.directory) {
             Ok(compiled) => self.rules.replace(compiled),
             Err(_) => tracing::error!(alarm = "policy", "the stored policies are not taken, the old ones go on"),
@@ -158,11 +221,12 @@ impl House {
     }
 
     async fn reload_keyring(&self) {
-        if self.directory.reload(&self.store, self.barrier.control()).await.is_err() {
-            return;
-        }
+        let _reloading = self.doubt.reloading.lock().await;
+        let reloaded = self.directory.reload(&self.store, self.barrier.control()).await;
+        let rows = keyring::load_keks(&self.store).await;
+        self.doubt.keyring.store(reloaded.is_err() || rows.is_err(), Ordering::Relaxed);
         let state = self.directory.current().get::<KeyringState>(ControlKind::Keyring, SERVER, KEYRING_ROW);
-        let (Ok(Some(state)), Ok(rows)) = (state, keyring::load_keks(&self.store).await) else {
+        let (Ok(()), Ok(Some(state)), Ok(rows)) = (reloaded, state, rows) else {
             tracing::error!(alarm = "keyring", "the keyring cannot be read anew, the old one goes on");
             return;
         };

@@ -114,7 +114,12 @@ impl House {
                 }
                 Released::recorded(asked.request, outcome, receipt)
             }
-            Err(fault) => Released::unrecorded(asked.request, fault),
+            Err(fault) => {
+                if fault == Fault::OutcomeUnknown {
+                    self.mistrust();
+                }
+                Released::unrecorded(asked.request, fault)
+            }
         }
     }
 

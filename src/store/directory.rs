@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use goldfin_crypto::MacKey;
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
+use tokio::sync::Mutex as AsyncMutex;
 
 use crate::model::fault::Fault;
 use crate::model::id::MountId;
@@ -25,6 +26,8 @@ pub struct Directory {
     current: ArcSwap<Snapshot>,
     /// The newest version that was ever seen of each row: an older one that is put back is refused.
     newest: Mutex<HashMap<ControlKey, Newest>>,
+    /// One reading at a time: one that was overtaken would put an older picture back, and take its rows for forged.
+    reading: AsyncMutex<()>,
 }
 
 /// What was seen of a row, also after it is gone.
@@ -59,7 +62,8 @@ struct Sound {
 impl Directory {
     /// Reads all rows and makes the first snapshot.
     pub async fn open(store: &Store, mac: &MacKey) -> Result<Self, StoreError> {
-        let directory = Self { current: ArcSwap::from_pointee(Snapshot::default()), newest: Mutex::new(HashMap::new()) };
+        let directory =
+            Self { current: ArcSwap::from_pointee(Snapshot::default()), newest: Mutex::new(HashMap::new()), reading: AsyncMutex::new(()) };
         directory.reload(store, mac).await?;
         Ok(directory)
     }
@@ -71,6 +75,7 @@ impl Directory {
 
     /// Makes a new snapshot from the database.
     pub async fn reload(&self, store: &Store, mac: &MacKey) -> Result<(), StoreError> {
+        let _reading = self.reading.lock().await;
         let loaded = control::load_all(store, mac).await?;
         let mut newest = self.newest.lock();
         let mut rows = BTreeMap::new();

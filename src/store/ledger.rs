@@ -1,5 +1,7 @@
 //! The ledger's tables: where a stream ends, appending, reading.
 
+use std::collections::HashMap;
+
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -273,28 +275,34 @@ pub async fn newest_time(store: &Store) -> Result<Option<Timestamp>, StoreError>
     Ok(newest.map(Timestamp::from_date))
 }
 
-/// What other streams changed since the positions in `seen`; moves those on. A stream that is new begins at its present end.
-pub async fn changes(store: &Store, own: StreamId, seen: &mut std::collections::HashMap<i32, i64>) -> Result<Vec<String>, StoreError> {
+/// Where all streams end now: what [`changes`] goes on from.
+pub async fn positions(store: &Store) -> Result<HashMap<i32, i64>, StoreError> {
+    let mut connection = store.connection().await?;
+    Ok(heads(&mut connection).await?.into_iter().map(|(_, head)| (head.stream.0, head.seq)).collect())
+}
+
+/// What other streams changed since the positions in `seen`; moves those on, or none of them when the reading fails. A stream that is
+/// not among them is younger than they are, so it is read from its first entry.
+pub async fn changes(store: &Store, own: StreamId, seen: &mut HashMap<i32, i64>) -> Result<Vec<String>, StoreError> {
     let mut connection = store.connection().await?;
     let mut changes = Vec::new();
-    for (_, head) in heads(&mut connection).await? {
-        let stream = head.stream;
-        if stream == own {
+    let mut read = Vec::new();
+    for (_, Head { stream, seq, .. }) in heads(&mut connection).await? {
+        let after = seen.get(&stream.0).copied().unwrap_or(0);
+        if stream == own || seq <= after {
             continue;
         }
-        let after = *seen.entry(stream.0).or_insert(head.seq);
-        if head.seq > after {
-            let found = sqlx::query_scalar!(
-                r#"SELECT change AS "change!" FROM ledger_entry WHERE stream = $1 AND seq > $2 AND seq <= $3 AND change IS NOT NULL ORDER BY seq"#,
-                stream.0,
-                after,
-                head.seq
-            )
-            .fetch_all(&mut *connection)
-            .await?;
-            changes.extend(found);
-            seen.insert(stream.0, head.seq);
-        }
+        let found = sqlx::query_scalar!(
+            r#"SELECT change AS "change!" FROM ledger_entry WHERE stream = $1 AND seq > $2 AND seq <= $3 AND change IS NOT NULL ORDER BY seq"#,
+            stream.0,
+            after,
+            seq
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        changes.extend(found);
+        read.push((stream.0, seq));
     }
+    seen.extend(read);
     Ok(changes)
 }

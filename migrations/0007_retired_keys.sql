@@ -52,3 +52,25 @@ CREATE TRIGGER transform_key_other_key AFTER UPDATE ON transform_key FOR EACH RO
     WHEN (NEW.wrapped_key IS DISTINCT FROM OLD.wrapped_key) EXECUTE FUNCTION kek_check_other_key();
 CREATE TRIGGER subject_other_key AFTER UPDATE ON subject FOR EACH ROW
     WHEN (NEW.wrapped_key IS NOT NULL AND NEW.wrapped_key IS DISTINCT FROM OLD.wrapped_key) EXECUTE FUNCTION kek_check_other_key();
+
+-- The keytab of a Kerberos method lies in its control row, encrypted under a key that is wrapped like the others.
+CREATE FUNCTION kek_check_setting_key() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS
+$$
+DECLARE
+    v_key text := NEW.body::jsonb #>> '{keytab,wrapped_key}';
+BEGIN
+    IF v_key IS NULL OR (TG_OP = 'UPDATE' AND strpos(OLD.body, v_key) > 0) THEN
+        RETURN NULL;
+    END IF;
+    PERFORM pg_advisory_xact_lock_shared(7306, 0);
+    IF EXISTS (SELECT FROM public.kek k WHERE k.namespace = NEW.namespace AND k.retired IS NOT NULL
+                   AND int4send(k.version) = substring(decode(v_key, 'base64') FROM 7 FOR 4)) THEN
+        RAISE EXCEPTION 'a key is wrapped under a retired version' USING ERRCODE = 'GF004';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER control_setting_key AFTER INSERT OR UPDATE ON control FOR EACH ROW
+    WHEN (NEW.kind = 'config' AND strpos(NEW.body, '"wrapped_key"') > 0) EXECUTE FUNCTION kek_check_setting_key();

@@ -99,7 +99,11 @@ fn verify_offline(wanted: &OfflineVerification, options: GlobalOptions) -> ExitC
         return told("`--mac-key FILE` is missing: the seal's key file, or the answer of `goldfin init`");
     };
     match block_on(boot::verify_database(url, mac_key)) {
-        Ok(report) => goldfin_cli::tell_verification(options, report.to_node().to_plaintext().expose()),
+        Ok(report) => {
+            let mut document = Vec::new();
+            report.to_node().write(&mut document);
+            goldfin_cli::tell_verification(options, &document)
+        }
         Err(error) => told(&error.to_string()),
     }
 }

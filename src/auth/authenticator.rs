@@ -203,3 +203,47 @@ const FRESH: Duration = Duration::from_secs(30);
 /// How long it is used at most while somebody else reads it.
 const STALE: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix_micros(1_700_000_000_000_000);
+
+    fn row(accessor: &str, seconds: Option<u64>) -> AuthTokenRow {
+        serde_json::from_value(serde_json::json!({
+            "accessor": accessor, "account": "synthetic", "groups": [], "method": "token", "path": "", "display_name": "",
+            "created": NOW, "renewed": null, "expires": seconds.map(after), "max_expires": null, "ttl": 0, "explicit_max_ttl": 0,
+            "period": 0, "renewable": true, "parent": null, "channel_bound": false, "mount": 2, "version": 1
+        }))
+        .expect("a row")
+    }
+
+    fn after(seconds: u64) -> Timestamp {
+        NOW.plus(Duration::from_secs(seconds))
+    }
+
+    fn held(own: Option<u64>, above: &[Option<u64>]) -> Held {
+        let found = auth_token::Found { fingerprint: [0; 32], row: row("own", own) };
+        let ancestors = above.iter().map(|seconds| row("above", *seconds)).collect();
+        Held::new(Line { found, ancestors }, NOW)
+    }
+
+    #[test]
+    fn one_caller_reads_a_row_that_is_due_and_nobody_uses_a_stale_one() {
+        let held = held(None, &[]);
+        assert!(held.may_be_used(NOW) && held.may_be_used(after(29)));
+        assert!(!held.may_be_used(after(30)), "this one reads");
+        assert!(held.may_be_used(after(30)), "the others go on");
+        assert!(held.may_be_used(after(34)) && !held.may_be_used(after(35)), "it is tried again");
+        assert!(!held.may_be_used(after(60)) && !held.may_be_used(after(60)));
+    }
+
+    #[test]
+    fn an_expiry_is_judged_at_every_use_also_of_those_above() {
+        assert!(held(Some(10), &[]).may_be_used(after(9)));
+        assert!(!held(Some(10), &[]).may_be_used(after(10)));
+        assert!(!held(None, &[Some(20), Some(5), None]).may_be_used(after(5)));
+        assert!(held(None, &[Some(20), Some(5), None]).may_be_used(after(4)));
+    }
+}

@@ -88,6 +88,7 @@ impl House {
             recorder: recorder.clone(),
             authenticator: Arc::clone(&authenticator),
             rules: Arc::clone(&rules),
+            directory: Arc::clone(&directory),
             barrier: Arc::clone(&barrier),
             clock,
         });

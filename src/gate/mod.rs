@@ -27,6 +27,7 @@ use crate::seal::barrier::Barrier;
 use crate::seal::shares::Progress;
 use crate::store::Store;
 use crate::store::connect::Access;
+use crate::store::directory::Directory;
 use crate::store::keyring::SealRow;
 
 use house::House;
@@ -43,6 +44,7 @@ pub struct Workshop {
     pub recorder: Recorder,
     pub authenticator: Arc<Authenticator>,
     pub rules: Arc<Rules>,
+    pub directory: Arc<Directory>,
     pub barrier: Arc<Barrier>,
     pub clock: Clock,
 }

@@ -13,8 +13,10 @@ use serde::Deserialize;
 
 use crate::audit::recorder::{Perform, Running};
 use crate::engine::kv::place::{SecretKeyPlace, VersionKeyPlace};
+use crate::engine::login;
 use crate::engine::transform::place::{SubjectKeyPlace, TransformKeyPlace};
 use crate::model::action::Action;
+use crate::model::change::Change;
 use crate::model::clock::Timestamp;
 use crate::model::document::Node;
 use crate::model::fault::Fault;
@@ -149,6 +151,39 @@ impl<'w> Pass<'w> {
                 after = Some(last);
             }
         }
+        self.move_settings().await
+    }
+
+    /// The control rows that hold a wrapped key; there are few.
+    async fn move_settings(&mut self) -> Result<(), Fault> {
+        let (store, mac) = (&self.workshop.store, self.workshop.barrier.control());
+        let mut moved = 0;
+        for key in rewrap::settings_with_keys(store).await? {
+            let loaded = control::load(store, mac, &key).await.map_err(Fault::from);
+            let rewrapped = match loaded {
+                Ok(None) => continue,
+                Ok(Some(row)) => login::rewrap(&self.ring, key.mount, &row.body).map(|body| body.map(|body| (row.version, body))),
+                Err(fault) => Err(fault),
+            };
+            match rewrapped {
+                Ok(None) => {}
+                Ok(Some((before, body))) => {
+                    self.stale += 1;
+                    moved += self.take_step(Step::MoveSetting { key, before, body }).await?;
+                }
+                Err(Fault::Integrity(_) | Fault::Gone(_)) => {
+                    self.stale += 1;
+                    self.damaged += 1;
+                    tracing::error!(alarm = "integrity", mount = key.mount.0, name = %key.name, "the key of a setting cannot be re-wrapped");
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        self.moved += moved;
+        if moved > 0 {
+            // Whoever changes a setting names the version that this node holds.
+            self.workshop.directory.reload(store, mac).await?;
+        }
         Ok(())
     }
 
@@ -223,6 +258,12 @@ struct Numbered {
 /// One unit of work of a rotation.
 enum Step {
     Move(Vec<Replacement>),
+    /// One control row, where it is still of this version.
+    MoveSetting {
+        key: ControlKey,
+        before: i64,
+        body: String,
+    },
     /// From here on the database refuses keys under older versions.
     Retire,
     Finish,
@@ -258,11 +299,15 @@ impl StepOf<'_> {
         match &self.step {
             Step::Move(replacements) => {
                 let moved = rewrap::replace(work, replacements).await?;
-                work.facts.count = Some(moved);
-                let moved = i64::try_from(moved).unwrap_or(i64::MAX);
-                self.moved.store(moved, Ordering::Relaxed);
-                rotation.total.get_or_insert(self.total);
-                rotation.done = rotation.done.saturating_add(moved);
+                self.count_moved(rotation, work, moved);
+            }
+            Step::MoveSetting { key, before, body } => {
+                let there = control::lock(work, mac, key).await?;
+                if there.is_some_and(|row| row.version == *before) {
+                    control::put(work, mac, key, *before, body).await?;
+                    self.count_moved(rotation, work, 1);
+                    reply = reply.then(Change::Directory);
+                }
             }
             Step::Retire => {
                 let primary = i32::try_from(self.to).map_err(|_| Fault::Internal("keyring"))?;
@@ -283,6 +328,14 @@ impl StepOf<'_> {
         }
         rotate::put_state(work, mac, before, &state).await?;
         Ok(reply)
+    }
+
+    fn count_moved(&self, rotation: &mut Rotation, work: &mut Work, moved: u64) {
+        work.facts.count = Some(moved);
+        let moved = i64::try_from(moved).unwrap_or(i64::MAX);
+        self.moved.store(moved, Ordering::Relaxed);
+        rotation.total.get_or_insert(self.total);
+        rotation.done = rotation.done.saturating_add(moved);
     }
 }
 

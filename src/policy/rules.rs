@@ -345,6 +345,7 @@ mod tests {
     }
 
     /// Touches several mounts at once.
+    #[derive(Debug)]
     struct Several(Vec<&'static str>);
 
     impl Operation for Several {

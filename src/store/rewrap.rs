@@ -6,6 +6,7 @@
 use crate::model::clock::Timestamp;
 use crate::model::id::MountId;
 
+use super::control::{ControlKey, ControlKind};
 use super::error::StoreError;
 use super::work::Work;
 use super::{Store, Transaction};
@@ -227,6 +228,18 @@ async fn subjects(store: &Store, after: Option<&Home>, wanted: &KeyName) -> Resu
     .fetch_all(&mut *connection)
     .await?;
     Ok(rows.into_iter().map(|row| (Home::Subject { mount: MountId(row.mount), id: row.id, hash: row.hash }, row.wrapped_key)).collect())
+}
+
+/// The control rows that hold a wrapped key: configurations of login methods. What their bodies say is for whoever checks their MAC.
+pub async fn settings_with_keys(store: &Store) -> Result<Vec<ControlKey>, StoreError> {
+    let mut connection = store.connection().await?;
+    let rows = sqlx::query!(
+        r#"SELECT mount, name FROM control WHERE namespace = 0 AND kind = $1 AND strpos(body, '"wrapped_key"') > 0 ORDER BY mount, name"#,
+        ControlKind::Config.name()
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| ControlKey::new(ControlKind::Config, MountId(row.mount), row.name)).collect())
 }
 
 /// Puts re-wrapped keys in place in the work's transaction, where the old ones still stand; says how many did.

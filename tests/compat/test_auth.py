@@ -1,9 +1,9 @@
 """hvac's login with a JWT, and the whole life of a token."""
 
 import pytest
-from conftest import client_of
+from asking import client_of
 from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest, Unauthorized
-from signing import Signer, encoded
+from jwt_signer import Signer, encoded
 
 ISSUER = "https://issuer.example.test"
 

@@ -1,7 +1,7 @@
 """What curl sees: paths, verbs, headers, framing."""
 
 import pytest
-from conftest import curl
+from asking import curl
 
 TRICKS = [
     "/v1/secret/data/app/../../../sys/mounts",

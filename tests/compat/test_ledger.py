@@ -3,7 +3,7 @@
 import json
 import random
 
-from conftest import client_of, curl
+from asking import client_of, curl
 
 ROUNDS = 120
 

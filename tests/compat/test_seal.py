@@ -1,7 +1,7 @@
 """hvac's seal and unseal, share by share, on a goldfin of the test's own."""
 
 import pytest
-from conftest import client_of, curl
+from asking import client_of, curl
 from hvac.exceptions import InvalidRequest, VaultDown
 
 

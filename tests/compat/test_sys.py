@@ -2,7 +2,8 @@
 
 import hvac
 import pytest
-from conftest import client_of
+from asking import client_of
+from goldfin_server import REPOSITORY
 from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest
 
 PERMIT = 'permit (principal in Group::"NAME", action == Action::"read_secret", resource in Folder::"secret/app");'
@@ -114,6 +115,14 @@ def test_a_policy_that_is_no_good_changes_nothing_and_says_where(root, fresh):
     with pytest.raises(InvalidRequest, match="convert"):
         root.sys.create_or_update_policy(name, 'path "secret/*" { capabilities = ["read"] }')
     root.sys.delete_policy(name)
+
+
+def test_the_shipped_folder_is_a_sound_set(server, root):
+    tested = server.cli("policy", "test", str(REPOSITORY / "policies"))
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+    another = (REPOSITORY / "policies" / "base.cedar").read_text() + "\n"
+    with pytest.raises(InvalidRequest, match="reserved"):
+        root.adapter.post("/v1/sys/policies/load", json={"policies": {"base": another}})
 
 
 def test_errors_are_mapped(server, root, stranger, holder, fresh):

@@ -137,7 +137,10 @@ fn what_is_refused(server: &Server, root: &str) {
     let maker = server.token_in(&["maker", "service"]);
     let child = create(server, &maker, json!({})).expect(200);
     assert_eq!(child.body["auth"]["policies"], json!(["default", "maker", "service"]));
-    assert_eq!(create(server, &maker, json!({ "policies": ["service"] })).expect(200).body["auth"]["policies"], json!(["default", "service"]));
+    assert_eq!(
+        create(server, &maker, json!({ "policies": ["service"] })).expect(200).body["auth"]["policies"],
+        json!(["default", "service"])
+    );
     create(server, &maker, json!({ "policies": ["service", "operator"] })).expect(403);
     create(server, &maker, json!({ "policies": ["service"], "no_parent": true })).expect(403);
     server.ask(&maker, "POST", "auth/token/create-orphan", json!({})).expect(403);
@@ -186,10 +189,8 @@ fn lives(server: &Server, root: &str) {
         assert!(answer.expect(200).body["auth"]["lease_duration"].as_u64().unwrap() <= 3);
         let until = server.ask(&brief, "GET", "auth/token/lookup-self", NONE);
         if until.status == 200 {
-            let expires = time::OffsetDateTime::parse(
-                until.data()["expire_time"].as_str().unwrap(),
-                &time::format_description::well_known::Rfc3339,
-            );
+            let expires =
+                time::OffsetDateTime::parse(until.data()["expire_time"].as_str().unwrap(), &time::format_description::well_known::Rfc3339);
             assert!(expires.unwrap().unix_timestamp() <= created + 3);
         }
         renewals += 1;
@@ -202,10 +203,15 @@ fn lives(server: &Server, root: &str) {
 
 fn roles(server: &Server, root: &str) {
     server.ask(root, "LIST", "auth/token/roles", NONE).expect(404);
-    server.ask(root, "POST", "auth/token/roles/batch", json!({ "allowed_policies": "service", "orphan": true, "token_period": "1h" })).expect(204);
+    server
+        .ask(root, "POST", "auth/token/roles/batch", json!({ "allowed_policies": "service", "orphan": true, "token_period": "1h" }))
+        .expect(204);
     assert_eq!(server.ask(root, "LIST", "auth/token/roles", NONE).expect(200).data()["keys"], json!(["batch"]));
     let read = server.root_read("auth/token/roles/batch");
     assert_eq!((&read.data()["allowed_policies"], &read.data()["token_period"]), (&json!(["service"]), &json!(3600)));
+    server.ask(root, "POST", "auth/token/roles/batch", json!({ "disallowed_policies": ["operator"] })).expect(204);
+    let kept = server.root_read("auth/token/roles/batch");
+    assert_eq!((&kept.data()["allowed_policies"], &kept.data()["orphan"]), (&json!(["service"]), &json!(true)));
     let token = server.ask(root, "POST", "auth/token/create/batch", json!({ "ttl": "5m" })).expect(200);
     assert_eq!(token.body["auth"]["policies"], json!(["default", "service"]));
     assert_eq!((&token.body["auth"]["orphan"], &token.body["auth"]["lease_duration"]), (&json!(true), &json!(3600)));
@@ -270,13 +276,12 @@ fn families(server: &Server, root: &str) {
 fn put_back_rows(server: &Server, root: &str) {
     let (token, accessor) = made(&create(server, root, json!({ "policies": ["operator"], "ttl": "1h" })).expect(200));
     let (child, _) = made(&create(server, &token, json!({})).expect(200));
-    server.tamper(&format!(
-        "CREATE TABLE kept AS SELECT * FROM auth_token WHERE accessor = '{accessor}' OR parent = '{accessor}'"
-    ));
+    server.tamper(&format!("CREATE TABLE kept AS SELECT * FROM auth_token WHERE accessor = '{accessor}' OR parent = '{accessor}'"));
     server.ask(root, "POST", "auth/token/revoke", json!({ "token": token })).expect(204);
     server.tamper("INSERT INTO auth_token SELECT * FROM kept");
     assert!(!is_alive(server, &token) && !is_alive(server, &child));
-    server.tamper("UPDATE auth_token SET accessor = 'A' || substr(accessor, 2), parent = NULL WHERE accessor IN (SELECT accessor FROM kept)");
+    server
+        .tamper("UPDATE auth_token SET accessor = 'A' || substr(accessor, 2), parent = NULL WHERE accessor IN (SELECT accessor FROM kept)");
     assert!(!is_alive(server, &token) && !is_alive(server, &child));
 
     let (token, accessor) = made(&create(server, root, json!({ "policies": ["service"], "ttl": "1h" })).expect(200));

@@ -1,18 +1,22 @@
 //! The integration tests: one binary that mirrors `src`. Every server is the real one with a PostgreSQL of its own.
 #![cfg(test)]
+#![expect(clippy::string_slice, reason = "a slice at the wrong place fails the test, as it should")]
 
 mod auth_token;
+mod faults;
 #[cfg(feature = "kerberos")]
 mod kdc;
 #[cfg(feature = "kerberos")]
 mod kerberos;
 mod kv;
 mod login;
+mod privileges;
 mod rotate;
 mod second_node;
 mod server;
 mod start;
 mod subjects;
 mod sys;
+mod tamper;
 mod transform;
 mod transform_rights;

@@ -206,7 +206,7 @@ impl Server {
         self.sql("postgres", &format!("SET session_replication_role = replica; {statement}")).unwrap()
     }
 
-    fn socket(&self) -> PathBuf {
+    pub fn socket(&self) -> PathBuf {
         let found = std::fs::read_to_string(self.data().join("postgresql/cluster/postmaster.pid")).unwrap();
         PathBuf::from(found.lines().nth(4).unwrap())
     }

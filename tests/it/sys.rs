@@ -132,6 +132,10 @@ fn the_right_to_one_policy_is_not_the_right_to_all() {
     assert_eq!(write("app", &permit("lead", &["write_policies"])), 403);
     assert_eq!(write("app", "permit(principal, action, resource);"), 403);
     assert_eq!(write("lead", &permit("lead", &["write_policies"])), 403);
+    // Nor may it take away what stands there for everybody.
+    write_policy(&server, "app", r#"forbid(principal, action == Action::"destroy_secret", resource);"#).expect(204);
+    assert_eq!(write("app", &permit("app", &["read_secret"])), 403);
+    assert_eq!(server.entries("action=write_policy&decision=denied&limit=1")[0]["reason"], json!("replaces_wider"));
     let denied = server.entries("action=write_policies&decision=denied");
     assert!(denied.len() >= 2, "{denied:?}");
     assert_eq!(denied[0]["denied_because"], json!("none_permits"));
@@ -272,7 +276,7 @@ fn what_an_account_loses_its_tokens_lose_at_once() {
         server.root_write("auth/jwt/role/web", role);
     };
     enable();
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let now = goldfin::model::clock::Clock::system().now().unix_seconds();
     let claims = json!({ "iss": "https://issuer.test", "aud": "goldfin", "sub": "web", "iat": now, "nbf": now - 5, "exp": now + 600 });
     let signer = EncodingKey::from_ec_pem(key.serialize_pem().as_bytes()).unwrap();
     let jwt = jsonwebtoken::encode(&Header::new(Algorithm::ES256), &claims, &signer).unwrap();

@@ -33,9 +33,11 @@ pub enum Op {
     Tidy,
     ReadRole(String),
     ListRoles,
+    /// `before` is the version that it replaces; 0 where there is none.
     WriteRole {
         name: String,
         role: Box<TokenRole>,
+        before: i64,
         unknown: usize,
     },
     DeleteRole(String),

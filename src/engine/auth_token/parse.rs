@@ -46,8 +46,12 @@ pub(super) fn parse(snapshot: &Snapshot, mut call: Call) -> Result<Op, Fault> {
         (Verb::Delete, ["roles", name]) => Ok(Op::DeleteRole(checked_name(name)?)),
         (Verb::Write, ["roles", name]) => {
             let name = checked_name(name)?;
-            let (role, unknown) = TokenRole::read(members)?;
-            Ok(Op::WriteRole { name, role: Box::new(role), unknown })
+            let (role, before) = match snapshot.get_versioned::<TokenRole>(ControlKind::Role, mount, &name)? {
+                Some((role, version)) => ((*role).clone(), version),
+                None => (TokenRole::default(), 0),
+            };
+            let (role, unknown) = role.changed(members)?;
+            Ok(Op::WriteRole { name, role: Box::new(role), before, unknown })
         }
         (_, known) if is_known(known) => Err(Fault::WrongVerb),
         _ => Err(Fault::not_found("there is nothing at this path")),

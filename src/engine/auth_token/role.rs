@@ -8,7 +8,7 @@ use crate::model::fault::Fault;
 use crate::model::members::Members;
 
 /// The control row of kind `role` below `auth/token`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TokenRole {
     /// What a token may hold that is made by the role, and holds where nothing is asked for. Empty: what its maker holds.
     #[serde(default)]
@@ -41,27 +41,30 @@ const RESTRICTING: &[&str] = &[
 ];
 
 impl TokenRole {
-    pub(super) fn read(mut members: Members) -> Result<(Self, usize), Fault> {
-        let seconds = |members: &mut Members, new: &'static str, old: &'static str| -> Result<u64, Fault> {
-            let (new, old) = (members.duration(new)?, members.duration(old)?);
-            Ok(new.or(old).map_or(0, |span| span.as_secs()))
-        };
-        let role = Self {
-            allowed_policies: super::parse::groups(&mut members, "allowed_policies")?.unwrap_or_default(),
-            disallowed_policies: members.words("disallowed_policies")?.unwrap_or_default(),
-            orphan: members.flag("orphan")?.unwrap_or(false),
-            renewable: members.flag("renewable")?.unwrap_or(true),
-            explicit_max_ttl: seconds(&mut members, "token_explicit_max_ttl", "explicit_max_ttl")?,
-            period: seconds(&mut members, "token_period", "period")?,
-            no_default_policy: members.flag("token_no_default_policy")?.unwrap_or(false),
-            path_suffix: members.word("path_suffix")?.unwrap_or_default(),
-        };
-        if !role.path_suffix.is_empty() && !crate::model::path::is_name(&role.path_suffix) {
+    /// The role as it is after a write; members that the write does not name keep their values, as in Vault.
+    pub(super) fn changed(mut self, mut members: Members) -> Result<(Self, usize), Fault> {
+        if let Some(node) = members.take("allowed_policies") {
+            // An empty list takes all away, which a missing one does not.
+            let mut alone = Members::new(Node::Object(vec![("allowed_policies".to_owned(), node)]))?;
+            self.allowed_policies = super::parse::groups(&mut alone, "allowed_policies")?.unwrap_or_default();
+        }
+        set(&mut self.disallowed_policies, members.words("disallowed_policies")?);
+        set(&mut self.orphan, members.flag("orphan")?);
+        set(&mut self.renewable, members.flag("renewable")?);
+        set(&mut self.no_default_policy, members.flag("token_no_default_policy")?);
+        set(&mut self.path_suffix, members.word("path_suffix")?);
+        for (old, new, seconds) in
+            [("explicit_max_ttl", "token_explicit_max_ttl", &mut self.explicit_max_ttl), ("period", "token_period", &mut self.period)]
+        {
+            let (old, new) = (members.duration(old)?, members.duration(new)?);
+            set(seconds, new.or(old).map(|span| span.as_secs()));
+        }
+        if !self.path_suffix.is_empty() && !crate::model::path::is_name(&self.path_suffix) {
             return Err(members.wrong("path_suffix", "must hold letters, digits and `._@+=:-` only"));
         }
         super::parse::only_service(&mut members, "token_type")?;
         let unknown = members.finish(RESTRICTING)?;
-        Ok((role, unknown))
+        Ok((self, unknown))
     }
 
     pub(super) fn view(&self, name: &str) -> Node {
@@ -108,4 +111,25 @@ fn whole(number: u64) -> Node {
 
 fn yes() -> bool {
     true
+}
+
+fn set<T>(place: &mut T, read: Option<T>) {
+    if let Some(read) = read {
+        *place = read;
+    }
+}
+
+impl Default for TokenRole {
+    fn default() -> Self {
+        Self {
+            allowed_policies: Vec::new(),
+            disallowed_policies: Vec::new(),
+            orphan: false,
+            renewable: true,
+            explicit_max_ttl: 0,
+            period: 0,
+            no_default_policy: false,
+            path_suffix: String::new(),
+        }
+    }
 }

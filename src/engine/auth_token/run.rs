@@ -68,7 +68,7 @@ pub(super) async fn run(tools: &Tools, permit: &Authorized<Op>, work: &mut Work)
             role.map(|role| Reply::data(role.view(name))).ok_or_else(|| Fault::not_found("there is no such role"))
         }
         Op::ListRoles => Reply::keys(tools.directory.current().names(ControlKind::Role, work.mount_id())),
-        Op::WriteRole { name, role, unknown } => write_role(tools, work, name, role, *unknown).await,
+        Op::WriteRole { name, role, before, unknown } => write_role(tools, work, name, role, *before, *unknown).await,
         Op::DeleteRole(name) => {
             let key = ControlKey::new(ControlKind::Role, work.mount_id(), name.as_str());
             control::delete(work, &key).await?;
@@ -203,9 +203,8 @@ async fn accessors(work: &Work) -> Result<Reply, Fault> {
     Ok(reply)
 }
 
-async fn write_role(tools: &Tools, work: &mut Work, name: &str, role: &TokenRole, unknown: usize) -> Result<Reply, Fault> {
+async fn write_role(tools: &Tools, work: &mut Work, name: &str, role: &TokenRole, before: i64, unknown: usize) -> Result<Reply, Fault> {
     let key = ControlKey::new(ControlKind::Role, work.mount_id(), name);
-    let before = control::lock(work, tools.barrier.control(), &key).await?.map_or(0, |row| row.version);
     let body = serde_json::to_string(role).map_err(|_| Fault::Internal("role"))?;
     work.facts.version = Some(control::put(work, tools.barrier.control(), &key, before, &body).await?);
     Ok(Reply::nothing().then(Change::Directory).warn_of_unknown(unknown))

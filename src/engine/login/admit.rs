@@ -106,11 +106,13 @@ fn account_key(name: &str) -> ControlKey {
 }
 
 /// Keeps the method and all that admits the login as they were read until the commit, so that nothing of it is disabled in between.
+/// Where this node's picture is not the newest, it is read anew and the login tried again.
 async fn hold(tools: &Tools, work: &mut Work, mount: &Mount, mut rows: Vec<(ControlKey, i64)>) -> Result<(), Fault> {
     let path = tools.directory.current().get_versioned::<Mount>(ControlKind::Mount, SERVER, &mount.path)?;
     rows.push((ControlKey::new(ControlKind::Mount, SERVER, mount.path.as_str()), path.map_or(0, |(_, version)| version)));
     for (key, version) in rows {
         if !auth_token::hold(work, &key, version).await? {
+            tools.directory.reload(work.store(), tools.barrier.control()).await?;
             return Err(StoreError::Conflict.into());
         }
     }

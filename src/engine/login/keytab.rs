@@ -5,19 +5,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use goldfin_crypto::{Ciphertext, DataKey, KeyId, Place, Plaintext, RowId, WrappedKey};
+use goldfin_crypto::{Ciphertext, DataKey, KeyId, Keyring, Place, Plaintext, RowId, WrappedKey};
 use serde::{Deserialize, Serialize};
 
 use super::kerberos_config::KerberosConfig;
-use super::parse::CONFIG;
 use crate::auth::kerberos::{Acceptor, KerberosError};
-use crate::engine::Tools;
 use crate::model::fault::{Complaint, Fault};
 use crate::model::id::{MountId, ROOT_NAMESPACE};
-use crate::model::mount::Kind;
 use crate::seal::barrier::{Barrier, fault};
-use crate::store::control::{self, ControlKey, ControlKind};
-use crate::store::work::Work;
 
 /// A keytab as its control row holds it, in base64: a data key under the keyring, and the keys under that.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -89,22 +84,15 @@ fn stored(text: &str) -> Result<Vec<u8>, Fault> {
     STANDARD.decode(text).map_err(|_| Fault::Integrity("a stored keytab cannot be read"))
 }
 
-/// Wraps the keytabs' keys under the keyring's primary; for its rotation. Gives how many were under another.
-pub async fn rewrap(tools: &Tools, work: &mut Work) -> Result<u64, Fault> {
-    let snapshot = tools.directory.current();
-    let mut rewrapped = 0;
-    for mount in snapshot.mounts().iter().filter(|mount| mount.kind == Kind::Kerberos) {
-        let key = ControlKey::new(ControlKind::Config, mount.id, CONFIG);
-        let Some(row) = control::lock(work, tools.barrier.control(), &key).await? else { continue };
-        let mut config: KerberosConfig = serde_json::from_str(&row.body).map_err(|_| Fault::Integrity("a control row cannot be read"))?;
-        let Some(keytab) = &mut config.keytab else { continue };
-        let Some(wrapped) = tools.barrier.keyring().rewrap(&KeyPlace(mount.id), &keytab.key()?).map_err(fault)? else { continue };
-        keytab.wrapped_key = STANDARD.encode(wrapped.as_bytes());
-        let body = serde_json::to_string(&config).map_err(|_| Fault::Internal("config"))?;
-        control::put(work, tools.barrier.control(), &key, row.version, &body).await?;
-        rewrapped += 1;
-    }
-    Ok(rewrapped)
+/// Moves the key of a stored keytab under the keyring's primary; for its rotation. Gives the configuration as it is to be stored, or
+/// None where nothing is to be moved.
+pub fn rewrap(ring: &Keyring, mount: MountId, body: &str) -> Result<Option<String>, Fault> {
+    let unreadable = Fault::Integrity("a control row cannot be read");
+    let Ok(mut config) = serde_json::from_str::<KerberosConfig>(body) else { return Err(unreadable) };
+    let Some(keytab) = &mut config.keytab else { return Ok(None) };
+    let Some(wrapped) = ring.rewrap(&KeyPlace(mount), &keytab.key()?).map_err(fault)? else { return Ok(None) };
+    keytab.wrapped_key = STANDARD.encode(wrapped.as_bytes());
+    serde_json::to_string(&config).map(Some).map_err(|_| Fault::Internal("config"))
 }
 
 /// Accepts the tickets of one method. The library reads its keytab again for each login, so the file lives as long as this.

@@ -15,7 +15,7 @@ impl System {
     pub(super) async fn perform(&self, permit: &Authorized<Op>, work: &mut Work) -> Result<Reply, Fault> {
         match permit.op() {
             Op::Mounts(op) => self.run_mounts(op, work).await,
-            Op::Policies(op) => self.run_policies(op, work).await,
+            Op::Policies(op) => self.run_policies(op, permit.principal(), work).await,
             Op::Accounts(op) => self.run_accounts(op, permit.principal(), work).await,
             Op::Capabilities(op) => self.run_capabilities(op, permit.principal(), work).await,
             Op::OwnMounts(path) => own_mounts::run(&self.tools.directory.current(), path.as_deref()),

@@ -25,6 +25,9 @@ pub(super) const MOST_ITEMS: usize = 10_000;
 /// The most transformations of one request: each is decided by itself.
 const MOST_TARGETS: usize = 64;
 
+/// Stands for a purpose that nobody configured. No transformation can list it: it is no name.
+const UNLISTED: &str = "(unlisted)";
+
 /// The largest value, in bytes.
 const MAX_VALUE_BYTES: usize = 1 << 20;
 
@@ -61,6 +64,20 @@ impl Targets<'_> {
         self.found.push(self.find(wanted.clone()));
         self.wanted.push(wanted);
         Ok(self.found.len() - 1)
+    }
+
+    /// The purpose, if one of the transformations lists it or none has a list. Any other word of the caller's is kept out of the
+    /// ledger; it would not have revealed anything.
+    fn listed(&self, purpose: String) -> String {
+        let lists = self.found.iter().filter_map(|target| {
+            let stored = self.snapshot.get::<Transformation>(ControlKind::Transformation, self.mount, target.name.as_deref()?);
+            stored.ok().flatten().filter(|transformation| !transformation.purposes.is_empty())
+        });
+        let mut lists = lists.peekable();
+        if lists.peek().is_none() || lists.any(|transformation| transformation.purposes.contains(&purpose)) {
+            return purpose;
+        }
+        UNLISTED.to_owned()
     }
 
     /// A stored thing that cannot be honoured counts as absent here; carrying the operation out says so.
@@ -125,6 +142,7 @@ impl Transform {
             }
         };
         unknown += members.finish(&[])?;
+        let purpose = purpose.map(|word| targets.listed(word));
         let mut targets = targets.found;
         if targets.is_empty() {
             // Not one item could be read: the role alone is what the request concerns.

@@ -1,7 +1,5 @@
 //! `auth/jwt`: who gets in, as whom, and what a refusal says and leaves behind.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use rcgen::KeyPair;
@@ -35,7 +33,7 @@ impl Issuer {
 }
 
 fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+    u64::try_from(goldfin::model::clock::Clock::system().now().unix_seconds()).unwrap()
 }
 
 fn claims(user: &str) -> Value {
@@ -82,7 +80,10 @@ fn by_role(server: &Server, issuer: &Issuer) {
     assert_eq!((&auth["metadata"]["role"], &auth["renewable"], &auth["token_type"]), (&json!("app"), &json!(true), &json!("service")));
     let token = token_of(&answer);
     let own = server.ask(&token, "GET", "auth/token/lookup-self", NONE).expect(200);
-    assert_eq!((&own.data()["account"], &own.data()["path"], &own.data()["meta"]["role"]), (&json!("jwt/ada"), &json!("auth/jwt/login"), &json!("app")));
+    assert_eq!(
+        (&own.data()["account"], &own.data()["path"], &own.data()["meta"]["role"]),
+        (&json!("jwt/ada"), &json!("auth/jwt/login"), &json!("app"))
+    );
     assert_eq!(own.data()["display_name"], json!("jwt-ada"));
     assert_eq!(newest_login(server), (NONE, json!("jwt/ada"), json!("granted")));
     // The role may be left out where the method has a default; an expired or senseless token that is shown along does no harm.
@@ -156,7 +157,8 @@ fn refusals(server: &Server, issuer: &Issuer) {
     server.ask("", "GET", "auth/jwt/config", NONE).expect(403);
     server.ask("", "POST", "auth/absent/login", json!({ "jwt": signed })).expect(403);
     assert_eq!(tokens_stored(server), before);
-    let leaked = server.sql("postgres", &format!("SELECT count(*) FROM ledger_entry WHERE body LIKE '%{}%'", signed.split('.').next().unwrap()));
+    let leaked =
+        server.sql("postgres", &format!("SELECT count(*) FROM ledger_entry WHERE body LIKE '%{}%'", signed.split('.').next().unwrap()));
     assert_eq!(leaked.unwrap(), "0");
     assert!(!std::fs::read_to_string(server.log()).unwrap().contains(&cut));
 }
@@ -218,7 +220,10 @@ fn two_methods_do_not_mix(server: &Server, issuer: &Issuer) {
     let other = Issuer::new();
     configured(server, "second", &other);
     account(server, "only-first", json!({ "groups": ["operator"], "aliases": ["jwt/carol"] }));
-    assert_eq!(groups_of(&login(server, "jwt", "app", &issuer.sign(&claims("carol"))).expect(200)), json!(["default", "operator", "service"]));
+    assert_eq!(
+        groups_of(&login(server, "jwt", "app", &issuer.sign(&claims("carol"))).expect(200)),
+        json!(["default", "operator", "service"])
+    );
     assert_eq!(groups_of(&login(server, "second", "app", &other.sign(&claims("carol"))).expect(200)), json!(["default", "service"]));
     login(server, "second", "app", &issuer.sign(&claims("carol"))).expect(400);
 }

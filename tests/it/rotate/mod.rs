@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use goldfin::engine::keys::RotateOp;
 use goldfin::engine::kv::place::{SecretKeyPlace, VersionKeyPlace};
 use goldfin::jobs::{self, Errand, run_once};
@@ -14,15 +16,18 @@ use goldfin::model::change::Change;
 use goldfin::model::document::Node;
 use goldfin::model::fault::Fault;
 use goldfin::model::reply::Answer;
+use goldfin::store::control::{self, ControlKey, ControlKind};
 use goldfin::store::error::StoreError;
 use goldfin::store::kv::{self, SecretRow, VersionRow};
 use goldfin::store::rewrap::Home;
 use goldfin::store::subject;
 use goldfin::store::work::Work;
-use goldfin_crypto::Keyring;
+use goldfin_crypto::{Keyring, Place, RowId, WrappedKey};
+use serde_json::json;
 use sqlx::{Connection, Row};
 use tokio::time::sleep;
 
+use crate::server::Server;
 use vault::{MOUNT, Vault, commit, wrapped};
 
 /// Far beyond what a rotation of these tests takes on a busy machine.
@@ -264,6 +269,95 @@ async fn damaged_keys_are_left_alone_and_the_rotation_does_not_say_finished() {
     assert_eq!(sound_rows_under(&vault, 3).await, 4 * 600 - 5);
     let states: Vec<String> = vault.state().await.states.into_values().collect();
     assert_eq!(states, ["deactivated", "deactivated", "active"]);
+}
+
+/// A place of the login engine, as its format is frozen.
+struct KeytabKey;
+
+impl Place for KeytabKey {
+    const TABLE: &'static str = "control";
+    const COLUMN: &'static str = "body.keytab.wrapped_key";
+
+    fn namespace(&self) -> i32 {
+        0
+    }
+
+    fn row(&self, row: &mut RowId) {
+        row.text("config");
+        row.number(MOUNT.0.into());
+    }
+
+    fn version(&self) -> u64 {
+        0
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_key_of_a_keytab_is_moved_too_and_none_comes_back() {
+    let vault = Vault::open().await;
+    let (mac, row) = (vault.barrier().control(), ControlKey::new(ControlKind::Config, MOUNT, "config"));
+    let body = |key: &[u8]| {
+        json!({ "service_account": "synthetic", "keytab": { "wrapped_key": STANDARD.encode(key), "ciphertext": "" } }).to_string()
+    };
+    let (old, _) = wrapped(&vault.barrier().keyring(), &KeytabKey);
+    let (stale, _) = wrapped(&vault.barrier().keyring(), &KeytabKey);
+    let mut work = vault.work();
+    control::put(&mut work, mac, &row, 0, &body(&old)).await.unwrap();
+    commit(work).await.unwrap();
+    vault.ask(RotateOp::Rotate).await.unwrap();
+    let running = jobs::spawn(vault.workshop.clone());
+    until_finished(&vault).await;
+    drop(running);
+
+    let stored = control::load(&vault.workshop.store, mac, &row).await.unwrap().unwrap();
+    let config: serde_json::Value = serde_json::from_str(&stored.body).unwrap();
+    assert_eq!(config["service_account"], "synthetic");
+    let key = STANDARD.decode(config["keytab"]["wrapped_key"].as_str().unwrap()).unwrap();
+    let key = WrappedKey::<KeytabKey>::from_stored(key).unwrap();
+    assert_eq!(key.key_version(), 2);
+    assert!(vault.barrier().unwrap_key(&KeytabKey, &key).is_ok());
+    let held = vault.workshop.directory.current().get_versioned::<serde_json::Value>(ControlKind::Config, MOUNT, "config").unwrap();
+    assert_eq!(held.unwrap().1, stored.version, "this node would refuse the next change of the setting");
+
+    let mut work = vault.work();
+    let late = control::put(&mut work, mac, &row, stored.version, &body(&stale)).await;
+    assert!(matches!(late, Err(StoreError::Conflict)), "{late:?}");
+    let mut work = vault.work();
+    control::put(&mut work, mac, &row, stored.version, &stored.body.replace("synthetic", "changed")).await.unwrap();
+    commit(work).await.unwrap();
+}
+
+#[test]
+fn a_rotation_through_the_api_survives_being_killed() {
+    let mut server = Server::start();
+    for n in 0..30 {
+        server.root_write(&format!("secret/data/app/{n}"), json!({ "data": { "synthetic": n } }));
+    }
+    assert_eq!(server.root_write("sys/rotate", serde_json::Value::Null).status, 204);
+    assert_eq!(server.ask(&server.root(), "PUT", "sys/rotate", serde_json::Value::Null).status, 400);
+    assert_eq!(server.ask(&server.root(), "DELETE", "sys/rotate", serde_json::Value::Null).status, 405);
+    let stranger = server.token_in(&["nobody"]);
+    for (method, path) in [("POST", "sys/rotate"), ("GET", "sys/rotate/status"), ("GET", "sys/key-status")] {
+        assert_eq!(server.ask(&stranger, method, path, serde_json::Value::Null).status, 403, "{path}");
+    }
+    server.kill_and_restart();
+    let mut remaining = -1;
+    for _ in 0..PATIENCE {
+        remaining = server.root_read("sys/rotate/status").data()["remaining"].as_i64().unwrap();
+        if remaining == 0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(remaining, 0);
+    let under = "SELECT count(*) FROM (SELECT wrapped_key FROM kv_secret UNION ALL SELECT wrapped_key FROM kv_version) k
+                 WHERE substring(wrapped_key FROM 7 FOR 4) <> int4send(2)";
+    assert_eq!(server.sql("postgres", under).unwrap(), "0");
+    for n in 0..30 {
+        assert_eq!(server.root_read(&format!("secret/data/app/{n}")).data()["data"]["synthetic"], n);
+    }
+    let status = server.root_read("sys/key-status").body;
+    assert_eq!((&status["data"]["term"], &status["term"]), (&json!(2), &json!(2)));
 }
 
 async fn sound_rows_under(vault: &Vault, wanted: u32) -> usize {

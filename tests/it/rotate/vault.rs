@@ -38,9 +38,9 @@ pub const MOUNT: MountId = MountId(10);
 pub struct Vault {
     pub workshop: Workshop,
     pub rotate: Rotate,
-    pub writer: Option<WriterThread>,
     pub postgres: PrivatePostgres,
-    pub folder: EphemeralFolder,
+    _writer: WriterThread,
+    _folder: EphemeralFolder,
 }
 
 /// What each row's key is: known before, compared after.
@@ -69,9 +69,9 @@ impl Vault {
         let authenticator = Authenticator::new(store.clone(), Arc::clone(barrier.lookup()), Arc::clone(barrier.control()), clock.clone());
         let directory = Arc::new(Directory::open(&store, barrier.control()).await.unwrap());
         let rules = Arc::new(Rules::new(Compiled::new(&[]).unwrap()));
-        let rotate = Rotate::new(Tools { barrier: Arc::clone(&barrier), directory });
-        let workshop = Workshop { store, access, recorder, authenticator: Arc::new(authenticator), rules, barrier, clock };
-        Self { workshop, rotate, writer: Some(writer), postgres, folder }
+        let rotate = Rotate::new(Tools { barrier: Arc::clone(&barrier), directory: Arc::clone(&directory) });
+        let workshop = Workshop { store, access, recorder, authenticator: Arc::new(authenticator), rules, directory, barrier, clock };
+        Self { workshop, rotate, postgres, _writer: writer, _folder: folder }
     }
 
     pub fn barrier(&self) -> &Barrier {
@@ -186,7 +186,7 @@ impl Vault {
         }
         for row in sqlx::query("SELECT transformation, version, wrapped_key FROM transform_key").fetch_all(&mut sql).await.unwrap() {
             let (transformation, version): (String, i32) = (row.get(0), row.get(1));
-            let number = transformation[1..].parse().unwrap_or(-1);
+            let number = transformation.trim_start_matches('t').parse().unwrap_or(-1);
             let place = TransformKeyPlace { mount: MOUNT, transformation: &transformation, number, version: version.cast_unsigned() };
             let read = opened(&ring, &place, row.get(2));
             all.insert(Home::TransformKey { mount: MOUNT, transformation, version }, read);

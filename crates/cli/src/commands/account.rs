@@ -33,10 +33,10 @@ pub struct Read {
 /// Create or change an account
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
-An alias says which identity of a login method is this account: MOUNT:NAME. Groups and aliases given replace those there are.
+An alias says which identity of a login method is this account: METHOD/NAME. Groups and aliases given replace those there are.
 
 Examples:
-  goldfin account write web --group services --alias kerberos:HTTP/web.example.org@EXAMPLE.ORG
+  goldfin account write web --group services --alias kerberos/HTTP/web.example.org@EXAMPLE.ORG
   goldfin account write web --disabled true
   goldfin account write web --document @web.json")]
 pub struct Write {
@@ -45,8 +45,8 @@ pub struct Write {
     /// Group it is in; may be given more than once
     #[arg(long, value_name = "NAME")]
     group: Vec<String>,
-    /// Identity of a login method, as MOUNT:NAME; may be given more than once
-    #[arg(long, value_name = "MOUNT:NAME")]
+    /// Identity of a login method, as METHOD/NAME; may be given more than once
+    #[arg(long, value_name = "METHOD/NAME")]
     alias: Vec<String>,
     /// Whether it is locked out; its tokens stop working too
     #[arg(long, value_name = "BOOL")]

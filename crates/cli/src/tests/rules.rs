@@ -91,13 +91,13 @@ fn policies_are_read_and_written_as_text() {
 fn accounts_are_written_from_options_or_a_document() {
     let server = Server::answering(&[(204, ""), (204, "")]);
     assert_eq!(
-        server.run(&["account", "write", "web", "--group", "a", "--group", "b", "--alias", "kerberos:x@Y", "--disabled", "true"], "").code,
+        server.run(&["account", "write", "web", "--group", "a", "--group", "b", "--alias", "kerberos/x@Y", "--disabled", "true"], "").code,
         0
     );
     assert_eq!(server.run(&["account", "write", "web", "--document", "-"], r#"{"groups":[]}"#).code, 0);
     let requests = server.requests();
     assert_eq!(requests[0].line, "POST /v1/sys/accounts/web");
-    assert_eq!(requests[0].body(), r#"{"groups":["a","b"],"aliases":["kerberos:x@Y"],"disabled":true}"#);
+    assert_eq!(requests[0].body(), r#"{"groups":["a","b"],"aliases":["kerberos/x@Y"],"disabled":true}"#);
     assert_eq!(requests[1].body(), r#"{"groups":[]}"#);
 }
 

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use crate::auth::principal::Principal;
 use crate::engine::sys::System;
+use crate::model::action::Action;
 use crate::model::change::Change;
 use crate::model::document::Node;
 use crate::model::fault::Fault;
+use crate::model::operation::{Circumstances, Resource, ResourceKind};
 use crate::model::reply::{Answer, Reply};
+use crate::policy::asked::Asked;
 use crate::policy::compile::{BASE_NAME, Compiled};
-use crate::policy::source::{PolicyError, PolicySource};
+use crate::policy::source::{PolicyError, PolicySource, concerns_only_group};
 use crate::store::auth_token::ROOT_GROUP;
 use crate::store::control::{self, ControlKey, ControlKind, ControlRow, SERVER};
 use crate::store::work::Work;
@@ -17,11 +21,11 @@ use super::PolicyOp;
 use super::reason::complain;
 
 impl System {
-    pub(in crate::engine::sys) async fn run_policies(&self, op: &PolicyOp, work: &mut Work) -> Result<Reply, Fault> {
+    pub(in crate::engine::sys) async fn run_policies(&self, op: &PolicyOp, who: &Principal, work: &mut Work) -> Result<Reply, Fault> {
         match op {
             PolicyOp::List { old } => self.list_policies(*old),
             PolicyOp::Read { name, old } => self.read_policy(name, *old),
-            PolicyOp::Write { source, .. } => self.write_policy(source, work).await,
+            PolicyOp::Write { source, own } => self.write_policy(source, *own, who, work).await,
             PolicyOp::Delete(name) => self.delete_policy(name, work).await,
             PolicyOp::Load(set) => self.load_policies(set, work).await,
             PolicyOp::Test { set, tables } => self.test_policies(set.as_deref(), tables).await,
@@ -48,8 +52,11 @@ impl System {
         Ok(Reply::new(if old { Answer::Table(of("rules")) } else { Answer::Data(Node::Object(of("policy"))) }))
     }
 
-    async fn write_policy(&self, source: &PolicySource, work: &mut Work) -> Result<Reply, Fault> {
+    async fn write_policy(&self, source: &PolicySource, own: bool, who: &Principal, work: &mut Work) -> Result<Reply, Fault> {
         let stored = self.stored_policies(work).await?;
+        if let Some(row) = stored.get(&source.name).filter(|_| own) {
+            self.check_replaced(row, who, work)?;
+        }
         let mut next: Vec<PolicySource> = stored.values().filter(|row| row.key.name != source.name).map(source_of).collect();
         next.push(source.clone());
         if let Err(error) = compiled(next).await? {
@@ -58,6 +65,21 @@ impl System {
         let before = stored.get(&source.name).map_or(0, |row| row.version);
         self.put_policy(source, before, work).await?;
         Ok(Reply::nothing().then(Change::Directory))
+    }
+
+    /// The right to one policy does not cover a text that stands there and concerns others: a `forbid` for everybody would be gone.
+    fn check_replaced(&self, row: &ControlRow, who: &Principal, work: &mut Work) -> Result<(), Fault> {
+        if concerns_only_group(&row.body, &row.key.name).unwrap_or(false) {
+            return Ok(());
+        }
+        let alone = Circumstances { batch_size: 1, ..Circumstances::default() };
+        let every = Resource::new(ResourceKind::Policy, "*");
+        let decision = self.rules.decide(&Asked::from(who), Action::WritePolicies, &every, &alone, work.now());
+        if decision.allowed {
+            return Ok(());
+        }
+        work.facts.reason = Some("replaces_wider");
+        Err(Fault::Denied)
     }
 
     async fn delete_policy(&self, name: &str, work: &mut Work) -> Result<Reply, Fault> {

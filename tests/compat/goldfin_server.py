@@ -69,8 +69,8 @@ class Server:
             raise
         said = self.log.read_text()
         assert code == 0, f"goldfin ended with {code}:\n{said}"
-        left = [process for process in family if started(process[0]) == process[1]]
-        assert not left, f"processes {left} outlived goldfin"
+        left = [pid for pid, since in family if since and started(pid) == since]
+        assert not left, f"the processes {left} outlived goldfin"
         for place in (self.folder, self.postgresql):
             assert not place.exists(), f"{place} was left behind"
             assert not below(place), f"processes still work in {place}"

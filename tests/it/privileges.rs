@@ -1,0 +1,105 @@
+//! What the database's logins may not do, and the databases that goldfin refuses to start on.
+
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::server::Server;
+
+#[test]
+fn the_application_cannot_touch_the_ledger() {
+    let server = Server::start();
+    server.root_write("secret/data/app", json!({ "data": {} }));
+    for statement in [
+        "DELETE FROM ledger_entry",
+        "UPDATE ledger_entry SET account = 'x'",
+        "TRUNCATE ledger_entry",
+        "INSERT INTO ledger_entry SELECT stream, seq + 1000, time, request, account, action, resource, decision, subject, change, body, mac FROM ledger_entry LIMIT 1",
+        "UPDATE ledger_head SET seq = 0",
+        "DELETE FROM ledger_head",
+        "INSERT INTO ledger_head VALUES (77, 0, '')",
+        "INSERT INTO ledger_stream (node) VALUES ('x')",
+        "DELETE FROM ledger_stream",
+        "ALTER TABLE ledger_entry DISABLE TRIGGER ALL",
+        "DROP TABLE ledger_entry",
+        "CREATE TABLE public.shadow (x integer)",
+        "CREATE FUNCTION public.ledger_append() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+        "SET session_replication_role = replica",
+        "SET ROLE goldfin_owner",
+        "DELETE FROM seal",
+        "DELETE FROM subject",
+    ] {
+        let refused = server.sql("goldfin_app", statement).expect_err(statement);
+        assert!(refused.contains("permission denied") || refused.contains("must be owner"), "{statement}: {refused}");
+    }
+    // Even the superuser is told by the triggers before an accident happens.
+    for statement in
+        ["DELETE FROM ledger_entry", "UPDATE ledger_entry SET account = 'x'", "TRUNCATE ledger_entry", "UPDATE ledger_head SET seq = 0"]
+    {
+        assert!(server.sql("postgres", statement).expect_err(statement).contains("ledger") || statement.contains("head"), "{statement}");
+    }
+    assert!(server.sql("goldfin_auditor", "SELECT count(*) FROM audit").unwrap().parse::<u32>().unwrap() > 0);
+    for statement in ["SELECT * FROM ledger_entry", "SELECT * FROM control", "SELECT * FROM kv_version", "DELETE FROM control"] {
+        assert!(server.sql("goldfin_auditor", statement).expect_err(statement).contains("permission denied"), "{statement}");
+    }
+    assert_eq!(server.verify()["exit_code"], json!(0));
+}
+
+/// Starts `goldfin server` as `user` and gives what it said before it refused.
+fn refusal(server: &Server, user: &str) -> String {
+    let folder = server.data().with_file_name(format!("refused-{user}"));
+    std::fs::create_dir_all(&folder).unwrap();
+    let pid_file = std::fs::read_to_string(server.data().join("postgresql/cluster/postmaster.pid")).unwrap();
+    let socket = pid_file.lines().nth(4).unwrap();
+    let certificates = server.data().join("certs");
+    let configuration = format!(
+        "node = \"refused\"\n[listen]\naddress = \"127.0.0.1:0\"\n[tls]\ncertificate = \"{0}/server.pem\"\nkey = \"{0}/server.key\"\n[database]\nhost = \"{socket}\"\nuser = \"{user}\"\n",
+        certificates.display()
+    );
+    let file = folder.join("goldfin.toml");
+    std::fs::write(&file, configuration).unwrap();
+    let output =
+        Command::new("timeout").arg("30").arg(env!("CARGO_BIN_EXE_goldfin")).args(["server", "--config"]).arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_database_that_would_break_a_promise_is_refused() {
+    let server = Server::start();
+    assert!(refusal(&server, "postgres").contains("superuser"));
+    server.sql("postgres", "GRANT goldfin_owner TO goldfin_app").unwrap();
+    assert!(refusal(&server, "goldfin_app").contains("owner"));
+    server.sql("postgres", "REVOKE goldfin_owner FROM goldfin_app; GRANT pg_write_all_data TO goldfin_app").unwrap();
+    assert!(refusal(&server, "goldfin_app").contains("more rights"));
+    server.sql("postgres", "REVOKE pg_write_all_data FROM goldfin_app; GRANT INSERT ON ledger_entry TO goldfin_app").unwrap();
+    assert!(refusal(&server, "goldfin_app").contains("ledger's tables"));
+    server
+        .sql(
+            "postgres",
+            "REVOKE INSERT ON ledger_entry FROM goldfin_app; ALTER TABLE ledger_entry DISABLE TRIGGER ledger_entry_append_only",
+        )
+        .unwrap();
+    assert!(refusal(&server, "goldfin_app").contains("triggers"));
+    server.sql("postgres", "ALTER TABLE ledger_entry ENABLE TRIGGER ledger_entry_append_only").unwrap();
+    server
+        .sql("postgres", "UPDATE _sqlx_migrations SET version = version + 1000 WHERE version = (SELECT max(version) FROM _sqlx_migrations)")
+        .unwrap();
+    assert!(refusal(&server, "goldfin_app").contains("newer goldfin"));
+    server.sql("postgres", "DELETE FROM _sqlx_migrations WHERE version > 1000").unwrap();
+    assert!(refusal(&server, "goldfin_app").contains("goldfin server migrate"));
+}
+
+#[test]
+fn a_session_setting_of_the_role_does_not_weaken_commits() {
+    let mut server = Server::start();
+    server.sql("postgres", "ALTER ROLE goldfin_app SET synchronous_commit = off").unwrap();
+    server.kill_and_restart();
+    // The session sets it itself, and the append function looks again.
+    server.root_write("secret/data/app", json!({ "data": {} }));
+    let refused = server.sql(
+        "goldfin_app",
+        "SET synchronous_commit = off; SELECT ledger_append(1, 0, '', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')",
+    );
+    assert!(refused.unwrap_err().contains("synchronous_commit"));
+}

@@ -49,9 +49,12 @@ struct Options {
     /// Seconds of each case in each round
     #[arg(long, default_value_t = 1.5)]
     seconds: f64,
-    /// Only cases whose name begins so; the fixed reply is always there
+    /// Only cases whose name begins so
     #[arg(long)]
     only: Vec<String>,
+    /// Only with so many connections
+    #[arg(long)]
+    connections: Vec<usize>,
     /// Write every round's figures here
     #[arg(long)]
     json: Option<PathBuf>,
@@ -136,9 +139,13 @@ fn plan(options: &Options) -> Vec<(Case, usize)> {
         (256, &[Fixed, ReadSecret, Encode, Decode]),
     ];
     let chosen = if options.quick { quick } else { full };
-    let wanted =
-        |case: Case| case == Fixed || options.only.is_empty() || options.only.iter().any(|name| case.name().starts_with(name.as_str()));
-    chosen.iter().flat_map(|(connections, cases)| cases.iter().filter(|case| wanted(**case)).map(|case| (*case, *connections))).collect()
+    let wanted = |case: Case| options.only.is_empty() || options.only.iter().any(|name| case.name().starts_with(name.as_str()));
+    let fits = |connections: usize| options.connections.is_empty() || options.connections.contains(&connections);
+    chosen
+        .iter()
+        .filter(|(connections, _)| fits(*connections))
+        .flat_map(|(connections, cases)| cases.iter().filter(|case| wanted(**case)).map(|case| (*case, *connections)))
+        .collect()
 }
 
 /// R9 on the disk that there is; the design asks for one with 2 ms more per fsync.

@@ -119,7 +119,7 @@ impl Authenticator {
         let now = self.clock.now();
         match self.held.get(fingerprint) {
             Some(held) if held.may_be_used(now) => Ok(Load::Alive(Arc::clone(&held.row))),
-            _ => self.load(fingerprint, now).await,
+            _ => Box::pin(self.load(fingerprint, now)).await,
         }
     }
 

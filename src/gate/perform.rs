@@ -68,13 +68,14 @@ impl House {
             negotiate,
             shown,
         };
+        // Boxed: the future of a request is as large as what it waits for, not as the largest of all engines.
         match mount.kind {
-            Kind::System if RotateOp::answers(&call.tail) => self.perform(&self.engines.keys, &asked, who, call).await,
-            Kind::System => self.perform(&self.engines.system, &asked, who, call).await,
-            Kind::AuthToken => self.perform(&self.engines.auth_token, &asked, who, call).await,
-            Kind::Jwt | Kind::Kerberos => self.perform(&self.engines.login, &asked, who, call).await,
-            Kind::Kv => self.perform(&self.engines.kv, &asked, who, call).await,
-            Kind::Transform => self.perform(&self.engines.transform, &asked, who, call).await,
+            Kind::System if RotateOp::answers(&call.tail) => Box::pin(self.perform(&self.engines.keys, &asked, who, call)).await,
+            Kind::System => Box::pin(self.perform(&self.engines.system, &asked, who, call)).await,
+            Kind::AuthToken => Box::pin(self.perform(&self.engines.auth_token, &asked, who, call)).await,
+            Kind::Jwt | Kind::Kerberos => Box::pin(self.perform(&self.engines.login, &asked, who, call)).await,
+            Kind::Kv => Box::pin(self.perform(&self.engines.kv, &asked, who, call)).await,
+            Kind::Transform => Box::pin(self.perform(&self.engines.transform, &asked, who, call)).await,
         }
     }
 
@@ -109,8 +110,10 @@ impl House {
         let new_work = || Work::new(self.store.clone(), Arc::clone(&mount), now);
         match self.recorder.around(asked, permit, new_work, &Performer(engine)).await {
             Ok((outcome, receipt)) => {
-                if let Ok(reply) = &outcome {
-                    self.apply(&reply.after).await;
+                if let Ok(reply) = &outcome
+                    && !reply.after.is_empty()
+                {
+                    Box::pin(self.apply(&reply.after)).await;
                 }
                 Released::recorded(asked.request, outcome, receipt)
             }

@@ -11,6 +11,7 @@ use quick_cache::{DefaultHashBuilder, Options, OptionsBuilder, Weighter};
 
 use super::entities::Vocabulary;
 use super::reads::Reads;
+use super::remembered::Remembered;
 use super::slice::{Anchor, Index};
 use super::source::{self, PolicyError, PolicySource, Statement};
 use crate::model::action::Action;
@@ -32,6 +33,7 @@ pub struct Compiled {
     pub(super) authorizer: Authorizer,
     index: Index,
     slices: Cache<Box<[u32]>, Arc<Slice>, BySize>,
+    pub(super) remembered: Remembered,
     set_hash: [u8; 32],
 }
 
@@ -83,7 +85,8 @@ impl Compiled {
                 .map_err(|_| PolicyError::whole(&statement.id, "the scope names something that the schema does not have"))?;
         }
         let slices = Cache::with_options(cache_options()?, BySize, DefaultHashBuilder::default(), DefaultLifecycle::default());
-        Ok(Self { set_hash: hash(sources), statements, vocabulary, index, slices, authorizer: Authorizer::new() })
+        let remembered = Remembered::new().ok_or_else(|| PolicyError::whole("", "the memory of decisions cannot be built"))?;
+        Ok(Self { set_hash: hash(sources), remembered, statements, vocabulary, index, slices, authorizer: Authorizer::new() })
     }
 
     /// Names the set: the same names and texts give the same hash, in whatever order they came.

@@ -74,7 +74,7 @@ impl Compiled {
         now: Timestamp,
     ) -> Explanation {
         let decision = self.decide(asked, action, resource, circumstances, now);
-        let evaluated = self.respond(asked, action, resource, circumstances, now).map_or(0, |(_, count)| count);
+        let evaluated = self.respond(asked, action, resource, circumstances, now).map_or(0, |(_, slice)| slice.count);
         let policies = decision.policies.iter().filter_map(|id| self.deciding(id)).collect();
         Explanation { allowed: decision.allowed, because: decision.because, policies, evaluated }
     }

@@ -19,6 +19,7 @@ pub mod explain;
 mod families;
 pub mod hcl;
 mod reads;
+mod remembered;
 pub mod rules;
 mod slice;
 pub mod source;

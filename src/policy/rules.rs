@@ -7,9 +7,10 @@ use cedar_policy::{AuthorizationError, Decision as Answer, Response};
 
 use super::asked::Asked;
 use super::authorized::{Authorized, Denied};
-use super::compile::Compiled;
+use super::compile::{Compiled, Slice};
 use super::decision::{Because, Decision};
 use super::entities::{self, Unbuildable};
+use super::remembered::Question;
 use crate::auth::principal::Principal;
 use crate::model::action::Action;
 use crate::model::clock::Timestamp;
@@ -82,13 +83,21 @@ impl Compiled {
     }
 
     fn evaluate(&self, who: &Asked<'_>, action: Action, resource: &Resource, circumstances: &Circumstances, now: Timestamp) -> Decision {
-        match self.respond(who, action, resource, circumstances, now) {
-            Ok((response, _)) => self.decision(&response),
-            Err(Unbuildable) => Decision { errors: 1, ..self.refusal(Because::EvaluationError) },
+        let question = Question::new(who, action, resource, circumstances);
+        if let Some(decision) = self.remembered.answer(&question) {
+            return decision;
         }
+        let Ok((response, slice)) = self.respond(who, action, resource, circumstances, now) else {
+            return Decision { errors: 1, ..self.refusal(Because::EvaluationError) };
+        };
+        let decision = self.decision(&response);
+        if !slice.reads.has("now") {
+            self.remembered.keep(question, &decision);
+        }
+        decision
     }
 
-    /// Cedar's answer over the slice, and how many statements the slice holds.
+    /// Cedar's answer over the slice, and the slice.
     pub(super) fn respond(
         &self,
         who: &Asked<'_>,
@@ -96,13 +105,13 @@ impl Compiled {
         resource: &Resource,
         circumstances: &Circumstances,
         now: Timestamp,
-    ) -> Result<(Response, usize), Unbuildable> {
+    ) -> Result<(Response, Arc<Slice>), Unbuildable> {
         let principal = self.vocabulary.principal(who)?;
         let target = self.vocabulary.resource(action, resource)?;
         let slice = self.slice(&principal.anchors, action, &target.anchors).ok_or(Unbuildable)?;
         let action = self.vocabulary.action(action)?;
         let (request, entities) = entities::question(action, (who, principal), (resource, target), circumstances, now, slice.reads)?;
-        Ok((self.authorizer.is_authorized(&request, &slice.policies, &entities), slice.count))
+        Ok((self.authorizer.is_authorized(&request, &slice.policies, &entities), slice))
     }
 
     fn decision(&self, response: &Response) -> Decision {
@@ -306,6 +315,21 @@ mod tests {
         assert!(!decode("name", Some("claims"), u64::MAX, "10.1.2.3", NOW));
         assert!(!decode("name", Some("claims"), 1, "10.2.2.3", NOW));
         assert!(!decode("name", Some("claims"), 1, "10.1.2.3", Timestamp::from_unix_micros(1_900_000_000_000_000)));
+    }
+
+    #[test]
+    fn what_looks_at_the_moment_is_decided_each_time() {
+        let until = |policy: &str| compiled(&[("until", policy)]);
+        let held = groups(&["app"]);
+        let later = Timestamp::from_unix_micros(1_900_000_000_000_000);
+        let asked = |set: &Compiled, now| set.decide(&Asked::account("svc", &held), Action::ReadSecret, &secret("a"), &one(), now).allowed;
+        let ends = until(r#"permit(principal in Group::"app", action, resource) when { context.now < datetime("2030-01-01") };"#);
+        assert!(asked(&ends, NOW) && asked(&ends, NOW) && !asked(&ends, later) && asked(&ends, NOW));
+        let begins = until(
+            r#"permit(principal in Group::"app", action, resource);
+               forbid(principal, action, resource) when { context has now && context.now > datetime("2030-01-01") };"#,
+        );
+        assert!(asked(&begins, NOW) && !asked(&begins, later) && asked(&begins, NOW) && !asked(&begins, later));
     }
 
     #[test]

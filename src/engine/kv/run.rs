@@ -30,22 +30,23 @@ const MAX_KEYS: i32 = 100_000;
 const MAX_VALUE_BYTES: usize = 1024 * 1024;
 
 pub(super) async fn run(engine: &Kv, op: &Op, work: &mut Work) -> Result<Reply, Fault> {
+    // What writes is boxed: a read is not to pay for its size.
     let reply = match &op.task {
         Task::Read { version } => read(engine, work, &op.path, *version, |value| ("data", value)).await?,
         Task::Subkeys { version, depth } => read(engine, work, &op.path, *version, |value| ("subkeys", subkeys(value, *depth))).await?,
         Task::ReadMetadata => read_metadata(engine, work, &op.path).await?,
         Task::List => list(work, &op.path).await?,
         Task::ReadSettings => Reply::data(shape::settings(&*engine.settings(work.mount_id())?)),
-        Task::Write { data, cas } => change::write(engine, work, &op.path, data, *cas).await?,
-        Task::Patch { patch, cas } => change::patch(engine, work, &op.path, patch, *cas).await?,
-        Task::DeleteCurrent => change::delete_current(engine, work, &op.path).await?,
-        Task::Delete { versions } => change::delete(engine, work, &op.path, versions).await?,
-        Task::Undelete { versions } => change::undelete(engine, work, &op.path, versions).await?,
-        Task::Destroy { versions } => change::destroy(engine, work, &op.path, versions).await?,
-        Task::WriteMetadata { change } => change::write_metadata(engine, work, &op.path, change).await?,
-        Task::PatchMetadata { change } => change::patch_metadata(engine, work, &op.path, change).await?,
-        Task::DeleteMetadata => change::delete_all(work, &op.path).await?,
-        Task::WriteSettings { change } => change::write_settings(engine, work, change).await?,
+        Task::Write { data, cas } => Box::pin(change::write(engine, work, &op.path, data, *cas)).await?,
+        Task::Patch { patch, cas } => Box::pin(change::patch(engine, work, &op.path, patch, *cas)).await?,
+        Task::DeleteCurrent => Box::pin(change::delete_current(engine, work, &op.path)).await?,
+        Task::Delete { versions } => Box::pin(change::delete(engine, work, &op.path, versions)).await?,
+        Task::Undelete { versions } => Box::pin(change::undelete(engine, work, &op.path, versions)).await?,
+        Task::Destroy { versions } => Box::pin(change::destroy(engine, work, &op.path, versions)).await?,
+        Task::WriteMetadata { change } => Box::pin(change::write_metadata(engine, work, &op.path, change)).await?,
+        Task::PatchMetadata { change } => Box::pin(change::patch_metadata(engine, work, &op.path, change)).await?,
+        Task::DeleteMetadata => Box::pin(change::delete_all(work, &op.path)).await?,
+        Task::WriteSettings { change } => Box::pin(change::write_settings(engine, work, change)).await?,
     };
     Ok(reply.warn_of_unknown(op.unknown))
 }
@@ -106,7 +107,7 @@ async fn rows(engine: &Kv, work: &Work, path: &str, version: i64) -> Result<Opti
         return Ok(Some(rows));
     }
     let began = engine.cache.begin(mount, path);
-    let Some((secret, row)) = kv::read(work, path, version).await? else { return Ok(None) };
+    let Some((secret, row)) = Box::pin(kv::read(work, path, version)).await? else { return Ok(None) };
     let is_current = version == 0 || version == secret.current;
     let rows = Arc::new(Rows { secret, version: row, read: now });
     if is_current {

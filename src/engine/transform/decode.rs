@@ -64,7 +64,7 @@ impl Transform {
         let rows = match ids {
             [] => Vec::new(),
             [id] => self.lookup.find(work.store(), *id).await?.into_iter().collect(),
-            ids => transform::find(work.store(), ids).await?,
+            ids => Box::pin(transform::find(work.store(), ids)).await?,
         };
         Ok(rows.into_iter().map(|row| (row.id, row)).collect())
     }

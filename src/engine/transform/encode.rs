@@ -42,7 +42,7 @@ impl Transform {
             })
             .collect();
         let count = planned.iter().filter(|plan| plan.is_ok()).count();
-        let subjects = self.subject_keys(work, planned.iter().flatten().filter_map(|plan| plan.input.options.subject)).await?;
+        let subjects = Box::pin(self.subject_keys(work, planned.iter().flatten().filter_map(|plan| plan.input.options.subject))).await?;
         let ids = self.ids.take(work.store(), count).await?;
         note_ids(work, &ids);
         work.facts.subject = same_subject(&planned);

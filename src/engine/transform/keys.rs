@@ -71,7 +71,7 @@ impl KeyCache {
         {
             return Ok(Arc::clone(keys));
         }
-        let rows = transform::keys(store, mount.0, name).await?;
+        let rows = Box::pin(transform::keys(store, mount.0, name)).await?;
         let keys = Arc::new(unwrap(barrier, mount, name, transformation, rows)?);
         let mut held = self.held.write();
         if held.len() >= HELD {
@@ -136,7 +136,7 @@ impl TokenIds {
             if ids.len() == count {
                 return Ok(ids);
             }
-            let first = transform::take_block(store).await?;
+            let first = Box::pin(transform::take_block(store)).await?;
             *self.block.lock() = first..first.saturating_add(BLOCK);
         }
     }

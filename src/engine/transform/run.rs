@@ -33,8 +33,9 @@ impl Transform {
     pub(super) async fn carry_out(&self, permit: &Authorized<TransformOp>, work: &mut Work) -> Result<Reply, Fault> {
         let op = permit.op();
         match &op.what {
-            What::Setting(setting) => self.settle(setting, op.unknown, work).await,
-            What::Subject(subject) => self.about(subject, work).await.map(|reply| reply.warn_of_unknown(op.unknown)),
+            // Boxed, like what asks the database: encoding and decoding are not to pay for its size.
+            What::Setting(setting) => Box::pin(self.settle(setting, op.unknown, work)).await,
+            What::Subject(subject) => Box::pin(self.about(subject, work)).await.map(|reply| reply.warn_of_unknown(op.unknown)),
             What::Values(values) => {
                 let targets = self.ready(permit, values, work).await?;
                 let results = self.results(values, &targets, work).await?;
@@ -48,7 +49,7 @@ impl Transform {
         match op.usage {
             Use::Encode => self.encode(op, targets, work).await,
             Use::Decode | Use::Validate | Use::Metadata => self.reveal(op, targets, work).await,
-            Use::DeleteByToken => self.delete_tokens(op, targets, work).await,
+            Use::DeleteByToken => Box::pin(self.delete_tokens(op, targets, work)).await,
             // `ready` has refused every target.
             Use::FindByValue | Use::DeleteByValue => Ok(op.items.iter().map(|item| input_of(item, targets).map(|_| Vec::new())).collect()),
         }

@@ -12,6 +12,7 @@ mod keys;
 mod op;
 mod parse;
 pub mod place;
+mod redact;
 mod run;
 mod settings;
 mod subjects;

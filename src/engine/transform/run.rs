@@ -36,6 +36,7 @@ impl Transform {
             // Boxed, like what asks the database: encoding and decoding are not to pay for its size.
             What::Setting(setting) => Box::pin(self.settle(setting, op.unknown, work)).await,
             What::Subject(subject) => Box::pin(self.about(subject, work)).await.map(|reply| reply.warn_of_unknown(op.unknown)),
+            What::Text(text) => Box::pin(self.carry_out_texts(permit, text, work)).await.map(|reply| reply.warn_of_unknown(op.unknown)),
             What::Values(values) => {
                 let targets = self.ready(permit, values, work).await?;
                 let results = self.results(values, &targets, work).await?;
@@ -56,7 +57,12 @@ impl Transform {
     }
 
     /// The transformations of a request as they stand now. One that is refused fails its items only.
-    async fn ready(&self, permit: &Authorized<TransformOp>, op: &ValuesOp, work: &Work) -> Result<Vec<Result<Ready, Fault>>, Fault> {
+    pub(super) async fn ready(
+        &self,
+        permit: &Authorized<TransformOp>,
+        op: &ValuesOp,
+        work: &Work,
+    ) -> Result<Vec<Result<Ready, Fault>>, Fault> {
         let (snapshot, mount) = (self.snapshot(), work.mount_id());
         let Some(role) = snapshot.get::<Role>(ControlKind::Role, mount, &op.role)? else {
             return Err(Fault::invalid("the role does not exist, create it under `role/` of this mount"));

@@ -11,6 +11,7 @@ mod kerberos;
 mod kv;
 mod login;
 mod privileges;
+mod redact;
 mod rotate;
 mod second_node;
 mod server;

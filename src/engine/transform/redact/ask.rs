@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use goldfin_crypto::Plaintext;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::model::call::{Call, Verb};
 use crate::model::document::Node;
@@ -26,6 +27,9 @@ use crate::engine::transform::settings::name_of;
 /// How much text one request may hold, in bytes: one text, and all of them. What was redacted is longer than what it was made of.
 const REDACTED: [usize; 2] = [1 << 20, 4 << 20];
 const RESTORED: [usize; 2] = [4 << 20, 16 << 20];
+
+/// From here on a search takes longer than a millisecond.
+const LONG: usize = 32 << 10;
 
 /// The longest name of a class that a caller gives.
 const LONGEST_CLASS: usize = 64;
@@ -106,10 +110,10 @@ impl Transform {
         let snapshot = self.snapshot();
         let known = known(&snapshot, call.mount.id, &role);
         let mut targets = Targets { snapshot: &snapshot, mount: call.mount.id, role: &role, wanted: Vec::new(), found: Vec::new() };
-        let (items, plan, count) = match usage {
-            Use::Encode => plan_redaction(sent, &wishes, &known, &mut targets)?,
-            _ => plan_restoration(sent, &known, &mut targets)?,
-        };
+        let (items, plan, count) = beside_the_others(all, || match usage {
+            Use::Encode => plan_redaction(sent, &wishes, &known, &mut targets),
+            _ => plan_restoration(sent, &known, &mut targets),
+        })?;
         if targets.found.is_empty() {
             // Nothing was found: the request concerns the role's transformations, and whoever may use one of them may ask.
             for known in &known {
@@ -152,6 +156,12 @@ impl Transform {
             (read, Err(fault)) => (read.and(Err(fault)), reference, 0, purpose),
         }
     }
+}
+
+/// Searching a mebibyte takes some 30 ms: what waits on this thread goes on on another one meanwhile.
+fn beside_the_others<T>(bytes: usize, search: impl FnOnce() -> T) -> T {
+    let several = |runtime: Handle| runtime.runtime_flavor() == RuntimeFlavor::MultiThread;
+    if bytes > LONG && Handle::try_current().is_ok_and(several) { tokio::task::block_in_place(search) } else { search() }
 }
 
 const fn limits(usage: Use) -> [usize; 2] {

@@ -10,11 +10,12 @@ use super::text::{Composer, Letters, read, value_of};
 use super::{Fate, Piece, TextOp};
 use crate::engine::transform::Transform;
 use crate::engine::transform::batch::{self, Answered};
-use crate::engine::transform::op::{Input, Item, Target, ValuesOp, classes};
+use crate::engine::transform::op::{Input, Item, Target, TransformOp, ValuesOp, classes};
 use crate::engine::transform::run::{Ready, Results};
 use crate::model::document::Node;
 use crate::model::fault::Fault;
 use crate::model::reply::Reply;
+use crate::policy::authorized::Authorized;
 use crate::store::work::Work;
 
 /// Which value each piece of a text is, by its position among all values; none for one that is not encoded.
@@ -23,6 +24,7 @@ type Values = Vec<Option<usize>>;
 impl Transform {
     pub(super) async fn redact(
         &self,
+        permit: &Authorized<TransformOp>,
         op: &TextOp,
         plans: &[Vec<Piece>],
         targets: &[Result<Ready, Fault>],
@@ -40,7 +42,7 @@ impl Transform {
             });
             tokio::task::yield_now().await;
         }
-        let results = if values.is_empty() { Results::new() } else { self.encode(&within(op, values), targets, work).await? };
+        let results = self.use_values(permit, &within(op, values), targets, work).await?;
         note(op, &results, targets, work);
 
         let mut answers = Vec::with_capacity(texts.len());

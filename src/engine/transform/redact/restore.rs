@@ -12,7 +12,7 @@ use super::{Plan, Shown, TextOp};
 use crate::engine::transform::Transform;
 use crate::engine::transform::batch::{self, Answered};
 use crate::engine::transform::encode::STRETCH;
-use crate::engine::transform::op::{Input, Item, Options, TransformOp, classes};
+use crate::engine::transform::op::{Input, Item, Options, TransformOp, ValuesOp, classes};
 use crate::engine::transform::run::{Ready, Results, not_a_token};
 use crate::model::document::Node;
 use crate::model::fault::Fault;
@@ -43,12 +43,30 @@ impl Transform {
     ) -> Result<Reply, Fault> {
         let targets = self.ready(permit, &op.values, work).await?;
         match &op.plan {
-            Plan::Redact(plans) => self.redact(op, plans, &targets, work).await,
-            Plan::Restore(shown) => self.restore(op, shown, &targets, work).await,
+            Plan::Redact(plans) => self.redact(permit, op, plans, &targets, work).await,
+            Plan::Restore(shown) => self.restore(permit, op, shown, &targets, work).await,
         }
     }
 
-    async fn restore(&self, op: &TextOp, shown: &[Shown], targets: &[Result<Ready, Fault>], work: &mut Work) -> Result<Reply, Fault> {
+    /// What encodes and decodes values does it here too: every value of a text counts like one of a batch.
+    pub(super) async fn use_values(
+        &self,
+        _permit: &Authorized<TransformOp>,
+        values: &ValuesOp,
+        targets: &[Result<Ready, Fault>],
+        work: &mut Work,
+    ) -> Result<Results, Fault> {
+        if values.items.is_empty() { Ok(Results::new()) } else { self.results(values, targets, work).await }
+    }
+
+    async fn restore(
+        &self,
+        permit: &Authorized<TransformOp>,
+        op: &TextOp,
+        shown: &[Shown],
+        targets: &[Result<Ready, Fault>],
+        work: &mut Work,
+    ) -> Result<Reply, Fault> {
         let refused = targets.iter().find_map(|target| target.as_ref().err());
         if let Some(fault) = refused
             && !targets.iter().any(Result::is_ok)
@@ -77,7 +95,7 @@ impl Transform {
             }
         }
         let values = within(op, items);
-        let results = if values.items.is_empty() { Results::new() } else { self.reveal(&values, targets, work).await? };
+        let results = self.use_values(permit, &values, targets, work).await?;
         if let Some(fault) = results.iter().find_map(|result| result.as_ref().err()).filter(|fault| batch::concerns_all(fault)) {
             return Err(fault.clone());
         }

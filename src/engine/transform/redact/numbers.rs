@@ -116,9 +116,8 @@ pub(super) fn is_dash(letter: char) -> bool {
     matches!(letter, '-' | '\u{ad}' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe63}' | '\u{ff0d}')
 }
 
-/// What would make a run of digits part of a longer word or number.
-fn in_word(letter: Option<&char>) -> bool {
-    letter.is_some_and(|letter| letter.is_ascii_alphanumeric() || *letter == '_' || digit(*letter).is_some())
+fn is_word(letter: Option<&char>) -> bool {
+    letter.is_some_and(|letter| letter.is_ascii_alphanumeric() || digit(*letter).is_some())
 }
 
 impl Reader<'_> {
@@ -126,9 +125,19 @@ impl Reader<'_> {
         self.found.push(Found { start, end, class, score });
     }
 
-    /// Whether nothing alphanumeric touches the stretch.
+    /// Whether a word ends here: `a`, `a_`. The `_` of Markdown's emphasis is none.
+    fn word_before(&self, start: usize) -> bool {
+        let back = |back: usize| start.checked_sub(back).and_then(|at| self.letters.get(at));
+        is_word(back(1)) || (back(1) == Some(&'_') && is_word(back(2)))
+    }
+
+    /// Whether a word begins here.
+    fn word_behind(&self, end: usize) -> bool {
+        is_word(self.letters.get(end)) || (self.letters.get(end) == Some(&'_') && is_word(self.letters.get(end + 1)))
+    }
+
     fn alone(&self, start: usize, end: usize) -> bool {
-        !in_word(start.checked_sub(1).and_then(|before| self.letters.get(before))) && !in_word(self.letters.get(end))
+        !self.word_before(start) && !self.word_behind(end)
     }
 
     fn number(&self, start: usize, end: usize) -> u64 {
@@ -177,7 +186,7 @@ impl Reader<'_> {
     /// 13 to 19 digits with a right check digit (ISO/IEC 7812, Luhn) that begin as cards do, in one run or in groups.
     fn card(&mut self, groups: &[Group], before: Gap) {
         let Some(first) = groups.first() else { return };
-        if before == Gap::Dash || in_word(first.start.checked_sub(1).and_then(|before| self.letters.get(before))) {
+        if before == Gap::Dash || self.word_before(first.start) {
             return;
         }
         let mut digits = 0;
@@ -189,7 +198,7 @@ impl Reader<'_> {
             if digits > 19 || !fits {
                 break;
             }
-            if digits >= 13 && !in_word(self.letters.get(group.end)) && self.is_card(first.start, group.end) {
+            if digits >= 13 && !self.word_behind(group.end) && self.is_card(first.start, group.end) {
                 longest = Some(group.end);
             }
             if !matches!(group.gap, Gap::Space | Gap::Dash) || group.gap != first.gap {
@@ -225,7 +234,7 @@ impl Reader<'_> {
         let (end, scores) = match groups {
             [a, b, c, ..] if (a.len(), b.len(), c.len()) == (3, 3, 4) && b.gap != Gap::Closing => (c.end, [750, 850, 900]),
             [a, b, ..] if !country && (a.len(), b.len()) == (3, 4) && matches!(a.gap, Gap::Dash | Gap::Dot) => {
-                if b.gap == Gap::Dash || in_word(self.letters.get(b.end)) || !self.is_exchange(a.start) {
+                if b.gap == Gap::Dash || self.word_behind(b.end) || !self.is_exchange(a.start) {
                     return;
                 }
                 let score = self.score(a.start, b.end, About::Phone, [0, 600, 650]);
@@ -241,7 +250,7 @@ impl Reader<'_> {
             }
             _ => return,
         };
-        if in_word(self.letters.get(end)) && !self.is_extension(end) {
+        if self.word_behind(end) && !self.is_extension(end) {
             return;
         }
         let digits = self.number(first.start, end) % 10_000_000_000;
@@ -261,7 +270,7 @@ impl Reader<'_> {
         if before(start, 1) == '(' {
             start -= 1;
             let space = usize::from(is_space(before(start, 1)) || is_dash(before(start, 1)));
-            let one = before(start, 1 + space) == '1' && !in_word(start.checked_sub(2 + space).and_then(|at| self.letters.get(at)));
+            let one = before(start, 1 + space) == '1' && !self.word_before(start.saturating_sub(1 + space));
             if one {
                 start -= 1 + space;
             }
@@ -290,7 +299,7 @@ impl Reader<'_> {
         }
         let digits = skip(behind, |letter| is_space(letter) || letter == '.' || letter == ':');
         let last = skip(digits, |letter| digit(letter).is_some());
-        if (1..=6).contains(&(last - digits)) && !in_word(self.letters.get(last)) { last } else { end }
+        if (1..=6).contains(&(last - digits)) && !self.word_behind(last) { last } else { end }
     }
 
     fn is_exchange(&self, start: usize) -> bool {
@@ -356,7 +365,7 @@ impl Reader<'_> {
         }
         let letters: String = self.letters.get(start..end).unwrap_or_default().iter().collect();
         let known = matches!(letters.to_ascii_uppercase().as_str(), "C" | "XC" | "SS" | "CSS" | "XSS");
-        if known && !in_word(start.checked_sub(1).and_then(|at| self.letters.get(at))) { start } else { digits }
+        if known && !self.word_before(start) { start } else { digits }
     }
 
     /// Ten digits near a word: the electronic data interchange personal identifier of the Department of Defense.

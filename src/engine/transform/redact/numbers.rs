@@ -158,7 +158,7 @@ impl Reader<'_> {
     }
 
     /// `123-45-6789`, with one kind of separator or none, also with a payee code (`-00`) behind. Areas 000, 666 and 900 to 999, group
-    /// 00 and serial 0000 were never given out.
+    /// 00 and serial 0000 were never given out: these count only where a word calls them what they are taken for.
     fn ssn(&mut self, groups: &[Group], before: Gap) {
         if matches!(before, Gap::Dash | Gap::Dot) {
             return;
@@ -176,10 +176,16 @@ impl Reader<'_> {
         let Some(start) = groups.first().map(|group| group.start) else { return };
         let number = self.number(start, end);
         let (area, group, serial) = (number / 1_000_000, number / 10_000 % 100, number % 10_000);
-        if area == 0 || area == 666 || area >= 900 || group == 0 || serial == 0 {
+        let given_out = area != 0 && area != 666 && area < 900 && group != 0 && serial != 0;
+        let scores = match (given_out, separated) {
+            (true, true) => [850, 950, 980],
+            (true, false) => [400, 800, 900],
+            (false, _) => [0, 0, 700],
+        };
+        let score = self.score(start, end, About::Ssn, scores);
+        if score == 0 {
             return;
         }
-        let score = self.score(start, end, About::Ssn, if separated { [850, 950, 980] } else { [400, 800, 900] });
         self.push(start, end, Class::Ssn, score);
     }
 

@@ -10,6 +10,7 @@ mod kdc;
 mod kerberos;
 mod kv;
 mod login;
+mod outages;
 mod privileges;
 mod redact;
 mod rotate;

@@ -8,6 +8,9 @@ use super::recognise::{Class, Found};
 /// The most groups of digits that belong to one number.
 const GROUPS: usize = 6;
 
+/// The most that stands between two groups, what nobody sees included.
+const LONGEST_GAP: usize = 8;
+
 /// The longest run of digits that can be part of anything.
 const LONGEST_RUN: usize = 20;
 
@@ -87,15 +90,29 @@ fn groups(letters: &[char]) -> Vec<Group> {
 }
 
 fn gap(between: &[char]) -> Gap {
-    match between {
-        [only] if is_space(*only) => Gap::Space,
-        [only] if is_dash(*only) => Gap::Dash,
-        ['.'] => Gap::Dot,
-        [space, dash, other] if is_space(*space) && is_dash(*dash) && is_space(*other) => Gap::Dash,
-        [')'] => Gap::Closing,
-        [')', only] if is_space(*only) || is_dash(*only) => Gap::Closing,
+    let mut visible = ['\0'; 4];
+    let mut slots = visible.iter_mut();
+    for letter in between.iter().take(LONGEST_GAP).filter(|letter| !is_invisible(**letter)) {
+        let Some(slot) = slots.next() else { return Gap::Other };
+        *slot = *letter;
+    }
+    if between.len() > LONGEST_GAP {
+        return Gap::Other;
+    }
+    match visible {
+        ['.', '\0', ..] => Gap::Dot,
+        [')', '\0', ..] => Gap::Closing,
+        [only, '\0', ..] if is_space(only) => Gap::Space,
+        [only, '\0', ..] if is_dash(only) => Gap::Dash,
+        [')', only, '\0', _] if is_space(only) || is_dash(only) => Gap::Closing,
+        [space, dash, other, '\0'] if is_space(space) && is_dash(dash) && is_space(other) => Gap::Dash,
         _ => Gap::Other,
     }
+}
+
+/// Marks of direction and joining, which come along when a number is copied.
+fn is_invisible(letter: char) -> bool {
+    matches!(letter, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// ASCII and full-width digits.

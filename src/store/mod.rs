@@ -6,6 +6,7 @@
 pub mod auth_token;
 pub mod connect;
 pub mod control;
+pub mod convergent;
 pub mod directory;
 pub mod error;
 pub mod expiry;

@@ -10,6 +10,7 @@ use crate::model::document::Node;
 use crate::model::fault::{Complaint, Fault};
 use crate::model::id::MountId;
 use crate::seal::barrier::{Barrier, fault};
+use crate::store::convergent;
 use crate::store::transform::{self, TokenRow};
 use crate::store::work::Work;
 
@@ -76,7 +77,18 @@ impl Transform {
             by_number.entry(shown.ready.config.number).or_default().push(shown.id);
         }
         let mut gone = HashSet::new();
+        let convergent: HashSet<i32> = shown
+            .iter()
+            .flatten()
+            .flatten()
+            .map(|shown| &shown.ready.config)
+            .filter(|config| config.convergent)
+            .map(|config| config.number)
+            .collect();
         for (number, ids) in by_number {
+            if convergent.contains(&number) {
+                convergent::forget_tokens(work, number, &ids).await?;
+            }
             gone.extend(transform::delete(work, number, &ids).await?);
         }
         let ids: Vec<i64> = shown.iter().flatten().flatten().map(|shown| shown.id).collect();
@@ -110,7 +122,7 @@ impl Opener<'_> {
         let value = Ciphertext::from_stored(row.value.clone()).map_err(fault)?;
         let key = match row.subject {
             Some(subject) => self.subject_key(subject, row)?,
-            None => version_of(shown, value.key_version())?,
+            None => version_of(shown.ready, value.key_version())?,
         };
         if row.expires.is_some_and(|expires| expires <= now) {
             return Err(Fault::Gone("the token has expired".into()));
@@ -156,8 +168,8 @@ pub(super) fn open_row(
 }
 
 /// The version of the transformation's key that a ciphertext names.
-fn version_of<'a>(shown: &Shown<'a>, version: u32) -> Result<&'a DataKey, Fault> {
-    let (config, keys) = (&shown.ready.config, &shown.ready.keys);
+pub(super) fn version_of(ready: &Ready, version: u32) -> Result<&DataKey, Fault> {
+    let (config, keys) = (&ready.config, &ready.keys);
     if version < config.min_available_version {
         return Err(Fault::Gone("the key of this token was destroyed".into()));
     }

@@ -6,8 +6,10 @@
 
 mod batch;
 mod config;
+mod convergent;
 mod decode;
 mod encode;
+mod find;
 mod keys;
 mod op;
 mod parse;

@@ -37,17 +37,23 @@ pub(super) enum Use {
     Validate,
     Metadata,
     DeleteByToken,
-    /// What needs a transformation that finds a token by its value; those of this engine do not.
-    FindByValue,
+    /// Whether a value has a token, and which: of convergent transformations only, like the deletion by value.
+    Tokenized,
+    Tokens,
     DeleteByValue,
 }
 
 impl Use {
+    /// What begins with a value that may have a token already.
+    pub(super) fn by_value(self) -> bool {
+        matches!(self, Self::Tokenized | Self::Tokens | Self::DeleteByValue)
+    }
+
     fn action(self) -> Action {
         match self {
             Self::Encode => Action::Encode,
             Self::Decode => Action::Decode,
-            Self::Validate | Self::Metadata | Self::FindByValue => Action::LookupPiiToken,
+            Self::Validate | Self::Metadata | Self::Tokenized | Self::Tokens => Action::LookupPiiToken,
             Self::DeleteByToken | Self::DeleteByValue => Action::DeletePiiToken,
         }
     }

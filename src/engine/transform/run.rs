@@ -50,8 +50,8 @@ impl Transform {
             Use::Encode => self.encode(op, targets, work).await,
             Use::Decode | Use::Validate | Use::Metadata => self.reveal(op, targets, work).await,
             Use::DeleteByToken => Box::pin(self.delete_tokens(op, targets, work)).await,
-            // `ready` has refused every target.
-            Use::FindByValue | Use::DeleteByValue => Ok(op.items.iter().map(|item| input_of(item, targets).map(|_| Vec::new())).collect()),
+            Use::Tokenized | Use::Tokens => Box::pin(self.find_values(op, targets, work)).await,
+            Use::DeleteByValue => Box::pin(self.delete_values(op, targets, work)).await,
         }
     }
 
@@ -112,14 +112,14 @@ fn usable<'a>(
             return invalid(Complaint::new("the transformation makes opaque tokens, which have no decode formats").stored(name));
         }
         Use::Decode => config.check_purpose(op.purpose.as_deref())?,
-        Use::DeleteByToken if !config.deletion_allowed => {
-            return invalid(Complaint::new("the transformation does not allow deletion, set its `deletion_allowed`").stored(name));
-        }
-        Use::FindByValue | Use::DeleteByValue => {
+        usage if usage.by_value() && !config.convergent => {
             return invalid(
-                Complaint::new("the transformation makes opaque tokens, which are not found by their value; ask with the token")
+                Complaint::new("the transformation is not convergent, so its tokens are not found by their value; ask with the token")
                     .stored(name),
             );
+        }
+        Use::DeleteByToken | Use::DeleteByValue if !config.deletion_allowed => {
+            return invalid(Complaint::new("the transformation does not allow deletion, set its `deletion_allowed`").stored(name));
         }
         _ => {}
     }

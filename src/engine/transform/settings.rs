@@ -50,6 +50,7 @@ pub(super) enum SettingOp {
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     mapping_mode: Option<MappingMode>,
+    convergent: Option<bool>,
     max_ttl: Option<u64>,
     allowed_roles: Option<Vec<String>>,
     deletion_allowed: Option<bool>,
@@ -107,9 +108,6 @@ pub(super) fn read_draft(members: &mut Members, typed: bool) -> Result<Draft, Fa
     for foreign in ["template", "templates", "tweak_source", "masking_character"] {
         drop(members.take(foreign));
     }
-    if members.flag("convergent")? == Some(true) {
-        return Err(members.wrong("convergent", "is not supported yet, leave it out"));
-    }
     if members.flag("per_value_audit")? == Some(true) {
         return Err(members.wrong("per_value_audit", "is not supported yet, leave it out"));
     }
@@ -134,6 +132,7 @@ pub(super) fn read_draft(members: &mut Members, typed: bool) -> Result<Draft, Fa
     };
     Ok(Draft {
         mapping_mode,
+        convergent: members.flag("convergent")?,
         max_ttl: members.duration("max_ttl")?.map(|span| span.as_secs()),
         allowed_roles: names(members, "allowed_roles", |pattern| pattern == "*" || is_name(&pattern.replace('*', "x")))?,
         deletion_allowed: members.flag("deletion_allowed")?,
@@ -299,11 +298,15 @@ impl Draft {
         if self.mapping_mode.is_some_and(|mode| mode != stored.mapping_mode) {
             return refused("mapping_mode");
         }
+        if self.convergent.is_some_and(|convergent| convergent != stored.convergent) {
+            return refused("convergent");
+        }
         Ok(())
     }
 
     fn apply(&self, to: &mut Transformation) {
         to.mapping_mode = self.mapping_mode.unwrap_or(to.mapping_mode);
+        to.convergent = self.convergent.unwrap_or(to.convergent);
         to.max_ttl = self.max_ttl.unwrap_or(to.max_ttl);
         to.deletion_allowed = self.deletion_allowed.unwrap_or(to.deletion_allowed);
         if let Some(roles) = &self.allowed_roles {

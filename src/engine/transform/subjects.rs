@@ -95,7 +95,7 @@ impl Transform {
         if missing.is_empty() { Ok(keys) } else { Err(StoreError::SubjectGone.into()) }
     }
 
-    async fn living(&self, work: &Work, hashes: &[[u8; 32]]) -> Result<HashMap<[u8; 32], SubjectKey>, Fault> {
+    pub(super) async fn living(&self, work: &Work, hashes: &[[u8; 32]]) -> Result<HashMap<[u8; 32], SubjectKey>, Fault> {
         let asked: Vec<Vec<u8>> = hashes.iter().map(|hash| hash.to_vec()).collect();
         let mut keys = HashMap::with_capacity(hashes.len());
         for (hash, row) in subject::find(work, &asked).await? {

@@ -31,7 +31,7 @@ fn formats(prefix: &str, number: i32) -> TokenFormat {
 }
 
 fn ready(number: i32) -> Ready {
-    let keys = TransformationKeys { format: formats("pii", number), versions: vec![(1, key(number, 1))] };
+    let keys = TransformationKeys { format: formats("pii", number), convergent: None, versions: vec![(1, key(number, 1))] };
     Ready { config: Arc::new(Transformation::new(number, NOW)), keys: Arc::new(keys) }
 }
 

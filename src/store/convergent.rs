@@ -3,7 +3,7 @@
 //! Rows are always locked in the order of (transformation, blind), so that requests with the same values in other orders never wait
 //! for each other in a circle; what still collides is refused by PostgreSQL and run again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -36,10 +36,14 @@ pub async fn find(store: &Store, keys: &[ValueKey]) -> Result<HashMap<ValueKey, 
     for chunk in keys.chunks(CHUNK) {
         let (numbers, blinds) = columns(chunk);
         let rows = sqlx::query!(
-            r#"SELECT i.transformation, i.blind, t.id, t.expires, t.value, t.metadata
-               FROM unnest($1::integer[], $2::uuid[]) AS wanted (transformation, blind)
-               JOIN pii_token_index i ON i.namespace = 0 AND i.transformation = wanted.transformation AND i.blind = wanted.blind
-               JOIN pii_token t ON t.namespace = 0 AND t.id = i.id AND t.transformation = i.transformation"#,
+            // OFFSET 0: value by value through the indexes, whatever size the planner takes the tables for.
+            r#"SELECT found.transformation AS "transformation!", found.blind AS "blind!", found.id AS "id!", found.expires, found.value AS "value!",
+                      found.metadata
+               FROM unnest($1::integer[], $2::uuid[]) AS wanted (transformation, blind) CROSS JOIN LATERAL (
+                   SELECT i.transformation, i.blind, t.id, t.expires, t.value, t.metadata
+                   FROM pii_token_index i JOIN pii_token t ON t.namespace = 0 AND t.id = i.id AND t.transformation = i.transformation
+                   WHERE i.namespace = 0 AND i.transformation = wanted.transformation AND i.blind = wanted.blind OFFSET 0
+               ) found"#,
             &numbers,
             &blinds
         )
@@ -53,13 +57,15 @@ pub async fn find(store: &Store, keys: &[ValueKey]) -> Result<HashMap<ValueKey, 
     Ok(found)
 }
 
-/// Keeps the subjects of new tokens alive until the work's transaction ends; waits for an erasure that is under way, whose
-/// transaction waits for nobody.
-pub async fn hold_subjects(work: &mut Work, subjects: &[i64]) -> Result<(), StoreError> {
+/// Begins the writing. Keeps the subjects of new tokens alive until the work's transaction ends; waits for an erasure that is under way,
+/// whose transaction waits for nobody.
+pub async fn begin(work: &mut Work, subjects: &[i64]) -> Result<(), StoreError> {
+    let transaction = work.transaction().await?;
+    // A plan that was made while the tables were small is not used for ever.
+    sqlx::query!(r#"SELECT set_config('plan_cache_mode', 'force_custom_plan', true) AS "set!""#).fetch_one(&mut **transaction).await?;
     if subjects.is_empty() {
         return Ok(());
     }
-    let transaction = work.transaction().await?;
     let alive = sqlx::query_scalar!(
         "SELECT id FROM subject WHERE namespace = 0 AND id = ANY ($1) AND wrapped_key IS NOT NULL ORDER BY id FOR KEY SHARE",
         subjects
@@ -88,7 +94,7 @@ pub async fn claim(work: &mut Work, keys: &[ValueKey], ids: &[i64]) -> Result<Ha
     if inserted.len() == keys.len() {
         return Ok(HashMap::new());
     }
-    let mine: std::collections::HashSet<ValueKey> = inserted.into_iter().map(|row| (row.transformation, row.blind.into_bytes())).collect();
+    let mine: HashSet<ValueKey> = inserted.into_iter().map(|row| (row.transformation, row.blind.into_bytes())).collect();
     let theirs: Vec<ValueKey> = keys.iter().filter(|key| !mine.contains(key)).copied().collect();
     let locked = lock(work, &theirs).await?;
     if locked.len() < theirs.len() {
@@ -112,14 +118,16 @@ pub async fn claim(work: &mut Work, keys: &[ValueKey], ids: &[i64]) -> Result<Ha
     Ok(locked.into_iter().map(|(key, id)| (key, tokens.remove(&(key.0, id)))).collect())
 }
 
-/// Locks the rows of values until the work's transaction ends; gives their tokens' numbers.
+/// Locks the rows of values one after another until the work's transaction ends; gives their tokens' numbers.
 async fn lock(work: &mut Work, keys: &[ValueKey]) -> Result<HashMap<ValueKey, i64>, StoreError> {
     let (numbers, blinds) = columns(keys);
     let transaction = work.transaction().await?;
     let rows = sqlx::query!(
-        r#"SELECT i.transformation, i.blind, i.id FROM pii_token_index i
-           JOIN unnest($1::integer[], $2::uuid[]) AS wanted (transformation, blind) USING (transformation, blind)
-           WHERE i.namespace = 0 ORDER BY i.transformation, i.blind FOR UPDATE OF i"#,
+        r#"SELECT locked.transformation AS "transformation!", locked.blind AS "blind!", locked.id AS "id!"
+           FROM unnest($1::integer[], $2::uuid[]) AS wanted (transformation, blind) CROSS JOIN LATERAL (
+               SELECT i.transformation, i.blind, i.id FROM pii_token_index i
+               WHERE i.namespace = 0 AND i.transformation = wanted.transformation AND i.blind = wanted.blind FOR UPDATE
+           ) locked"#,
         &numbers,
         &blinds
     )
@@ -184,17 +192,23 @@ pub async fn insert(work: &mut Work, tokens: &NewTokens) -> Result<(), StoreErro
 }
 
 /// Forgets where values have their tokens, for tokens that this work is about to delete.
-pub async fn forget_tokens(work: &mut Work, transformation: i32, ids: &[i64]) -> Result<(), StoreError> {
+pub async fn forget_tokens(work: &mut Work, transformation: i32, ids: &HashSet<i64>) -> Result<(), StoreError> {
     let transaction = work.transaction().await?;
-    sqlx::query!(
-        "DELETE FROM pii_token_index WHERE (namespace, transformation, blind) IN (
-             SELECT namespace, transformation, blind FROM pii_token_index
-             WHERE namespace = 0 AND transformation = $1 AND id = ANY ($2) ORDER BY blind FOR UPDATE)",
+    let mut blinds = sqlx::query_scalar!(
+        "SELECT blind FROM pii_token_index WHERE namespace = 0 AND transformation = $1 AND id = ANY ($2)",
         transformation,
-        ids
+        &ids.iter().copied().collect::<Vec<_>>()
     )
-    .execute(&mut **transaction)
+    .fetch_all(&mut **transaction)
     .await?;
+    blinds.sort_unstable();
+    for chunk in blinds.chunks(CHUNK) {
+        let keys: Vec<ValueKey> = chunk.iter().map(|blind| (transformation, blind.into_bytes())).collect();
+        let mut locked = lock(work, &keys).await?;
+        // One that leads to another token by now keeps it.
+        locked.retain(|_, id| ids.contains(id));
+        delete(work, &locked.into_keys().collect::<Vec<_>>()).await?;
+    }
     Ok(())
 }
 
@@ -203,19 +217,24 @@ pub async fn forget_values(work: &mut Work, keys: &[ValueKey]) -> Result<HashMap
     let mut forgotten = HashMap::with_capacity(keys.len());
     for chunk in keys.chunks(CHUNK) {
         let locked = lock(work, chunk).await?;
-        let (numbers, blinds) = columns(&locked.keys().copied().collect::<Vec<_>>());
-        let transaction = work.transaction().await?;
-        sqlx::query!(
-            "DELETE FROM pii_token_index i USING unnest($1::integer[], $2::uuid[]) AS gone (transformation, blind)
-             WHERE i.namespace = 0 AND i.transformation = gone.transformation AND i.blind = gone.blind",
-            &numbers,
-            &blinds
-        )
-        .execute(&mut **transaction)
-        .await?;
+        delete(work, &locked.keys().copied().collect::<Vec<_>>()).await?;
         forgotten.extend(locked);
     }
     Ok(forgotten)
+}
+
+async fn delete(work: &mut Work, keys: &[ValueKey]) -> Result<(), StoreError> {
+    let (numbers, blinds) = columns(keys);
+    let transaction = work.transaction().await?;
+    sqlx::query!(
+        "DELETE FROM pii_token_index i USING unnest($1::integer[], $2::uuid[]) AS gone (transformation, blind)
+         WHERE i.namespace = 0 AND i.transformation = gone.transformation AND i.blind = gone.blind",
+        &numbers,
+        &blinds
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
 }
 
 fn columns(keys: &[ValueKey]) -> (Vec<i32>, Vec<Uuid>) {

@@ -78,7 +78,8 @@ pub async fn find(store: &Store, ids: &[i64]) -> Result<Vec<TokenRow>, StoreErro
 
 pub(super) async fn find_on(connection: &mut PgConnection, ids: &[i64]) -> Result<Vec<TokenRow>, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT t.id, t.transformation, t.subject, s.wrapped_key AS "subject_key?", s.hash AS "subject_hash?", t.expires, t.value, t.metadata
+        r#"SELECT t.id AS "id!", t.transformation AS "transformation!", t.subject, s.wrapped_key AS "subject_key?", s.hash AS "subject_hash?",
+                  t.expires, t.value AS "value!", t.metadata
            FROM pii_token t LEFT JOIN subject s ON s.namespace = 0 AND s.id = t.subject
            WHERE t.namespace = 0 AND t.id = ANY ($1)"#,
         ids

@@ -161,7 +161,7 @@ impl Transform {
         let mut rows = with_capacity(open.len() + plain);
         let in_transaction = !open.is_empty();
         if in_transaction {
-            convergent::hold_subjects(work, &subjects.values().map(|subject| subject.id).collect::<Vec<_>>()).await?;
+            convergent::begin(work, &subjects.values().map(|subject| subject.id).collect::<Vec<_>>()).await?;
             settle(&mut wanted, open, &mut ids, &mut rows, work).await?;
         }
         let mut results = Vec::with_capacity(sources.len());

@@ -87,7 +87,8 @@ impl Transform {
             .collect();
         for (number, ids) in by_number {
             if convergent.contains(&number) {
-                convergent::forget_tokens(work, number, &ids).await?;
+                convergent::begin(work, &[]).await?;
+                convergent::forget_tokens(work, number, &ids.iter().copied().collect()).await?;
             }
             gone.extend(transform::delete(work, number, &ids).await?);
         }

@@ -56,7 +56,11 @@ impl Transform {
         let mut wanted = keys(&asked);
         wanted.sort_unstable();
         wanted.dedup();
-        let forgotten = if wanted.is_empty() { HashMap::new() } else { convergent::forget_values(work, &wanted).await? };
+        let mut forgotten = HashMap::new();
+        if !wanted.is_empty() {
+            convergent::begin(work, &[]).await?;
+            forgotten = convergent::forget_values(work, &wanted).await?;
+        }
         let mut by_number: HashMap<i32, Vec<i64>> = HashMap::new();
         for ((number, _), id) in &forgotten {
             by_number.entry(*number).or_default().push(*id);

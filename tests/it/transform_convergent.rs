@@ -297,6 +297,25 @@ fn values_are_found_and_deleted_by_themselves() {
 }
 
 #[test]
+fn a_deleted_transformation_or_mount_leaves_its_rows_to_the_job() {
+    let server = converging();
+    let numbers =
+        || server.sql("postgres", "SELECT string_agg(transformation::text, ',' ORDER BY transformation) FROM transform_removed").unwrap();
+    let token = encode(&server, json!({ "value": "v" }));
+    server.ask(&server.root(), "DELETE", "transform/transformations/tokenization/none", Value::Null).expect(204);
+    assert_eq!(numbers(), "");
+    server.ask(&server.root(), "DELETE", "transform/transformations/tokenization/id", Value::Null).expect(204);
+    assert_eq!(numbers(), "1");
+    make(&server, "transform", "app", "id", json!({ "convergent": true }));
+    make(&server, "transform", "other", "other", json!({}));
+    post(&server, "transform/decode/app", json!({ "value": token })).expect(400);
+    let again = encode(&server, json!({ "value": "v" }));
+    assert_ne!(again, token);
+    server.ask(&server.root(), "DELETE", "sys/mounts/transform", Value::Null).expect(204);
+    assert_eq!(numbers(), "1,2,3");
+}
+
+#[test]
 fn ten_thousand_values_are_one_request() {
     let server = converging();
     let values: Vec<Value> = (0..10_000).map(|n| json!({ "value": format!("synthetic {n}") })).collect();

@@ -12,8 +12,9 @@ use crate::model::members::Members;
 use crate::model::path::is_name;
 use crate::model::reply::Reply;
 use crate::store::control::{self, ControlKey, ControlKind};
-use crate::store::transform;
+use crate::store::error::StoreError;
 use crate::store::work::Work;
+use crate::store::{removed, transform};
 
 use super::Transform;
 use super::config::{MappingMode, Role, Transformation, matches_glob};
@@ -178,7 +179,14 @@ impl Transform {
             SettingOp::ReadTransformation(name) => Ok(Reply::data(self.transformation(mount, name)?.to_node())),
             SettingOp::WriteTransformation(name, draft) => self.write_transformation(work, name, draft).await,
             SettingOp::DeleteTransformation(name) => {
-                control::delete(work, &ControlKey::new(ControlKind::Transformation, mount, name)).await?;
+                let key = ControlKey::new(ControlKind::Transformation, mount, name);
+                match control::lock(work, self.tools.barrier.control(), &key).await {
+                    Ok(Some(row)) => removed::note(work, read_body::<Transformation>(&row.body)?.number).await?,
+                    // A row that is not honoured can be deleted all the same.
+                    Ok(None) | Err(StoreError::Integrity(_)) => {}
+                    Err(error) => return Err(error.into()),
+                }
+                control::delete(work, &key).await?;
                 transform::delete_keys(work, name).await?;
                 Ok(Reply::nothing().then(Change::Directory))
             }

@@ -23,6 +23,7 @@ use super::Transform;
 use super::decode::{decrypt, version_of};
 use super::encode::{NewRow, Planned, STRETCH, encode_one, note_ids, same_subject, subject_of, with_capacity};
 use super::op::ValuesOp;
+use super::per_value::PerValue;
 use super::place::{TokenMetadata, TokenRowId, TokenValue};
 use super::run::{Ready, Results};
 use super::subjects::SubjectKey;
@@ -166,24 +167,27 @@ impl Transform {
         }
         let mut results = Vec::with_capacity(sources.len());
         let mut named = Vec::with_capacity(sources.len());
+        let mut per_value = PerValue::of(planned.iter().flatten().map(|plan| plan.ready));
         for (at, source) in sources.into_iter().enumerate() {
             breathe(at).await;
             let token = match source {
                 Ok(Source::Value { at, ready }) => {
                     let value = wanted.get(at).ok_or(Fault::Internal("value"))?;
                     let id = value.id.clone().ok_or(Fault::Internal("ids"))?;
-                    id.map(|id| (id, ready.keys.format.render(id, &value.derived.secret)))
+                    id.map(|id| (ready, id, ready.keys.format.render(id, &value.derived.secret)))
                 }
                 Ok(Source::Plain(plan)) => {
                     let id = ids.next().ok_or(Fault::Internal("ids"))?;
-                    Ok((id, encode_one(mount, id, plan, &subjects, &mut rows)?))
+                    Ok((plan.ready, id, encode_one(mount, id, plan, &subjects, &mut rows)?))
                 }
                 Err(fault) => Err(fault),
             };
-            named.extend(token.as_ref().ok().map(|(id, _)| *id));
-            results.push(token.map(|(_, token)| vec![("encoded_value".to_owned(), Node::text(token))]));
+            named.extend(token.as_ref().ok().map(|(_, id, _)| *id));
+            per_value.add(token.as_ref().ok().map(|(ready, id, _)| (*ready, *id)));
+            results.push(token.map(|(.., token)| vec![("encoded_value".to_owned(), Node::text(token))]));
         }
         note_ids(work, &named);
+        per_value.note(work);
         if !op.batch {
             work.facts.digest = rows.value.first().map(|value| goldfin_crypto::digest::sha256(&[value]));
         }

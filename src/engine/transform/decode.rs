@@ -18,6 +18,7 @@ use super::Transform;
 use super::batch::Answered;
 use super::encode::{STRETCH, note_ids};
 use super::op::{Use, ValuesOp};
+use super::per_value::{self, PerValue};
 use super::place::{TokenMetadata, TokenRowId, TokenValue};
 use super::run::{Ready, Results, input_of, not_a_token, read_metadata, read_token};
 use super::subjects::unwrap_subject;
@@ -45,16 +46,24 @@ impl Transform {
         let rows = self.rows(work, &ids).await?;
         work.facts.subject = same_subject(&shown, &rows);
         let mut opener = Opener { barrier: &self.tools.barrier, mount: work.mount_id(), now: work.now(), subjects: HashMap::new() };
+        let mut per_value = PerValue::of(targets.iter().flatten());
         let mut results = Vec::with_capacity(shown.len());
         for (position, shown) in shown.into_iter().enumerate() {
             if position % STRETCH == STRETCH - 1 {
                 tokio::task::yield_now().await;
             }
+            let mut named = None;
             results.push(shown.and_then(|token| {
-                let opened = token.and_then(|token| opener.open(&token, rows.get(&token.id), op.usage));
+                let opened = token.and_then(|token| {
+                    let opened = opener.open(&token, rows.get(&token.id), op.usage)?;
+                    named = Some((token.ready, token.id));
+                    Ok(opened)
+                });
                 if op.usage == Use::Validate { as_validity(opened) } else { opened }
             }));
+            per_value.add(named);
         }
+        per_value.note(work);
         if let ([Err(fault)], false) = (results.as_slice(), op.batch) {
             work.facts.reason = reason(fault);
         }
@@ -94,6 +103,12 @@ impl Transform {
         }
         let ids: Vec<i64> = shown.iter().flatten().flatten().map(|shown| shown.id).collect();
         note_ids(work, &ids);
+        let mut per_value = PerValue::of(targets.iter().flatten());
+        for shown in &shown {
+            let shown = shown.as_ref().ok().and_then(|shown| shown.as_ref().ok());
+            per_value.add(shown.filter(|shown| gone.contains(&shown.id)).map(|shown| (shown.ready, shown.id)));
+        }
+        per_value.note(work);
         let members = || if op.batch { vec![("deleted".to_owned(), Node::Bool(true))] } else { Vec::new() };
         Ok(shown
             .into_iter()
@@ -128,7 +143,12 @@ impl Opener<'_> {
         if row.expires.is_some_and(|expires| expires <= now) {
             return Err(Fault::Gone("the token has expired".into()));
         }
-        open_row(mount, &key.message_key(&shown.secret), row, &value, usage)
+        let mut opened = open_row(mount, &key.message_key(&shown.secret), row, &value, usage)?;
+        if usage == Use::Metadata && config.per_value_audit {
+            let digest = goldfin_crypto::digest::hex(&per_value::digest(shown.ready, shown.id));
+            opened.push(("ledger_token".to_owned(), Node::text(digest)));
+        }
+        Ok(opened)
     }
 
     fn subject_key(&mut self, subject: i64, row: &TokenRow) -> Result<&DataKey, Fault> {

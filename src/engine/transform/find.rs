@@ -16,6 +16,7 @@ use super::Transform;
 use super::convergent::{Derivations, Derived, breathe, message_key};
 use super::encode::note_ids;
 use super::op::{Use, ValuesOp};
+use super::per_value::PerValue;
 use super::place::{TokenRowId, TokenValue};
 use super::run::{Ready, Results, input_of};
 use super::subjects::SubjectKey;
@@ -32,20 +33,21 @@ impl Transform {
         let subjects = self.subjects_of(op, work).await?;
         let asked = derive(op, targets, &subjects).await?;
         let found = convergent::find(work.store(), &keys(&asked)).await?;
-        let mut named = Vec::new();
+        let (mut named, mut per_value) = (Vec::new(), PerValue::of(targets.iter().flatten()));
         let mut results = Vec::with_capacity(asked.len());
         for (at, asked) in asked.into_iter().enumerate() {
             breathe(at).await;
-            results.push(asked.and_then(|asked| {
-                let token = asked.living(&found, work)?;
-                named.extend(token.as_ref().map(|(id, _)| *id));
-                Ok(match op.usage {
-                    Use::Tokens => vec![("tokens".to_owned(), Node::texts(token.map(|(_, text)| text)))],
-                    _ => vec![("tokenized".to_owned(), Node::Bool(token.is_some()))],
-                })
+            let token = asked.and_then(|asked| Ok((asked.ready, asked.living(&found, work)?)));
+            let id = token.as_ref().ok().and_then(|(ready, token)| token.as_ref().map(|(id, _)| (*ready, *id)));
+            named.extend(id.map(|(_, id)| id));
+            per_value.add(id);
+            results.push(token.map(|(_, token)| match op.usage {
+                Use::Tokens => vec![("tokens".to_owned(), Node::texts(token.map(|(_, text)| text)))],
+                _ => vec![("tokenized".to_owned(), Node::Bool(token.is_some()))],
             }));
         }
         note_ids(work, &named);
+        per_value.note(work);
         Ok(results)
     }
 
@@ -69,17 +71,23 @@ impl Transform {
         for (number, ids) in by_number {
             gone.extend(transform::delete(work, number, &ids).await?);
         }
-        let mut named = Vec::new();
+        let (mut named, mut per_value) = (Vec::new(), PerValue::of(targets.iter().flatten()));
         let members = || if op.batch { vec![("deleted".to_owned(), Node::Bool(true))] } else { Vec::new() };
         let results = asked
             .into_iter()
             .map(|asked| {
-                let id = asked?.derived.and_then(|derived| forgotten.get(&derived.key)).filter(|id| gone.contains(id));
-                named.extend(id);
+                let id = asked.as_ref().ok().and_then(|asked| {
+                    let id = *forgotten.get(&asked.derived.as_ref()?.key)?;
+                    gone.contains(&id).then_some((asked.ready, id))
+                });
+                named.extend(id.map(|(_, id)| id));
+                per_value.add(id);
+                asked?;
                 id.map(|_| members()).ok_or_else(|| Fault::not_found("the value has no token in this transformation"))
             })
             .collect();
         note_ids(work, &named);
+        per_value.note(work);
         Ok(results)
     }
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use goldfin_crypto::{Convergent, DataKey, Purpose, TokenFormat, WrappedKey};
+use goldfin_crypto::{Convergent, DataKey, MacKey, Purpose, TokenFormat, WrappedKey};
 use parking_lot::{Mutex, RwLock};
 
 use crate::model::fault::Fault;
@@ -29,6 +29,8 @@ pub struct TransformationKeys {
     /// Where the transformation is convergent: what makes the tokens of values without a subject. From the key that never changes, so
     /// that equality survives rotations.
     pub convergent: Option<Convergent>,
+    /// Names tokens in entries, where the transformation asks for it.
+    pub audit: MacKey,
     pub(super) versions: Vec<(u32, DataKey)>,
 }
 
@@ -117,7 +119,8 @@ fn unwrap(
         return Err(Fault::conflict("the transformation's key changed at the same moment, try again"));
     }
     let convergent = transformation.convergent.then(|| Convergent::new(&base, number));
-    Ok(TransformationKeys { format: format(&transformation.prefix, &base).map_err(fault)?, convergent, versions })
+    let audit = MacKey::new(base.derive(Purpose::ValueAudit, &[]));
+    Ok(TransformationKeys { format: format(&transformation.prefix, &base).map_err(fault)?, convergent, audit, versions })
 }
 
 /// Hands out the ids of new tokens, from blocks that this node took. What is left of a block at the end is never used.

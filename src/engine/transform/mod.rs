@@ -13,6 +13,7 @@ mod find;
 mod keys;
 mod op;
 mod parse;
+mod per_value;
 pub mod place;
 mod run;
 mod settings;

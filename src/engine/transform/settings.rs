@@ -52,6 +52,7 @@ pub(super) enum SettingOp {
 pub(super) struct Draft {
     mapping_mode: Option<MappingMode>,
     convergent: Option<bool>,
+    per_value_audit: Option<bool>,
     max_ttl: Option<u64>,
     allowed_roles: Option<Vec<String>>,
     deletion_allowed: Option<bool>,
@@ -109,9 +110,6 @@ pub(super) fn read_draft(members: &mut Members, typed: bool) -> Result<Draft, Fa
     for foreign in ["template", "templates", "tweak_source", "masking_character"] {
         drop(members.take(foreign));
     }
-    if members.flag("per_value_audit")? == Some(true) {
-        return Err(members.wrong("per_value_audit", "is not supported yet, leave it out"));
-    }
     match members.word("shape")?.as_deref() {
         None | Some("" | "opaque") => {}
         Some(_) => return Err(members.wrong("shape", "is not supported yet except `opaque`")),
@@ -134,6 +132,7 @@ pub(super) fn read_draft(members: &mut Members, typed: bool) -> Result<Draft, Fa
     Ok(Draft {
         mapping_mode,
         convergent: members.flag("convergent")?,
+        per_value_audit: members.flag("per_value_audit")?,
         max_ttl: members.duration("max_ttl")?.map(|span| span.as_secs()),
         allowed_roles: names(members, "allowed_roles", |pattern| pattern == "*" || is_name(&pattern.replace('*', "x")))?,
         deletion_allowed: members.flag("deletion_allowed")?,
@@ -315,6 +314,7 @@ impl Draft {
     fn apply(&self, to: &mut Transformation) {
         to.mapping_mode = self.mapping_mode.unwrap_or(to.mapping_mode);
         to.convergent = self.convergent.unwrap_or(to.convergent);
+        to.per_value_audit = self.per_value_audit.unwrap_or(to.per_value_audit);
         to.max_ttl = self.max_ttl.unwrap_or(to.max_ttl);
         to.deletion_allowed = self.deletion_allowed.unwrap_or(to.deletion_allowed);
         if let Some(roles) = &self.allowed_roles {

@@ -21,3 +21,4 @@ mod tamper;
 mod transform;
 mod transform_convergent;
 mod transform_rights;
+mod transform_state;

@@ -31,6 +31,8 @@ pub struct TransformationKeys {
     pub convergent: Option<Convergent>,
     /// Names tokens in entries, where the transformation asks for it.
     pub audit: MacKey,
+    /// Authenticates the values of a snapshot.
+    pub snapshot: MacKey,
     pub(super) versions: Vec<(u32, DataKey)>,
 }
 
@@ -119,8 +121,9 @@ fn unwrap(
         return Err(Fault::conflict("the transformation's key changed at the same moment, try again"));
     }
     let convergent = transformation.convergent.then(|| Convergent::new(&base, number));
+    let snapshot = MacKey::new(base.derive(Purpose::SnapshotMac, &[]));
     let audit = MacKey::new(base.derive(Purpose::ValueAudit, &[]));
-    Ok(TransformationKeys { format: format(&transformation.prefix, &base).map_err(fault)?, convergent, audit, versions })
+    Ok(TransformationKeys { format: format(&transformation.prefix, &base).map_err(fault)?, convergent, audit, snapshot, versions })
 }
 
 /// Hands out the ids of new tokens, from blocks that this node took. What is left of a block at the end is never used.

@@ -17,6 +17,7 @@ mod per_value;
 pub mod place;
 mod run;
 mod settings;
+mod state;
 mod subjects;
 #[cfg(test)]
 mod tests;

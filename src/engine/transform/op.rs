@@ -12,6 +12,7 @@ use crate::model::operation::{Circumstances, Operation, Resource, ResourceKind};
 
 use super::config::subject_name;
 use super::settings::SettingOp;
+use super::state::StateOp;
 
 #[derive(Debug)]
 pub struct TransformOp {
@@ -27,6 +28,7 @@ pub(super) enum What {
     Setting(SettingOp),
     Values(ValuesOp),
     Subject(SubjectOp),
+    State(StateOp),
 }
 
 /// What is done with values or tokens.
@@ -151,6 +153,7 @@ impl Operation for TransformOp {
         match &self.what {
             What::Setting(setting) => setting.action(),
             What::Values(values) => values.usage.action(),
+            What::State(state) => state.action(),
             What::Subject(subject) => match subject.act {
                 SubjectAct::Read => Action::ReadSubject,
                 SubjectAct::Erase => Action::EraseSubject,
@@ -164,6 +167,10 @@ impl Operation for TransformOp {
         match &self.what {
             What::Setting(setting) => Resource::within(ResourceKind::Setting, &self.mount, &setting.place()),
             What::Values(values) => values.resource(&self.mount),
+            What::State(StateOp { target, .. }) => {
+                Resource::within(ResourceKind::Transformation, &self.mount, target.name.as_deref().unwrap_or_default())
+                    .with_class(target.class.clone())
+            }
             What::Subject(subject) => {
                 Resource::within(ResourceKind::Subject, &self.mount, &format!("subjects/{}", subject_name(&subject.hash)))
             }
@@ -173,6 +180,7 @@ impl Operation for TransformOp {
     fn circumstances(&self) -> Circumstances {
         let (purpose, batch_size) = match &self.what {
             What::Values(values) => (values.purpose.clone(), values.items.len()),
+            What::State(state) => state.circumstances(),
             What::Subject(SubjectOp { act: SubjectAct::Export { purpose, .. }, .. }) => (purpose.clone(), 1),
             What::Setting(_) | What::Subject(_) => (None, 1),
         };

@@ -33,6 +33,10 @@ impl Transform {
             ["tokens", role] => self.values(call, Use::Tokens, role, false)?,
             ["tokenized", role] => self.values(call, Use::Tokenized, role, false)?,
             ["subjects", ..] => self.subject(call, &segments)?,
+            ["transformations", "tokenization", act @ ("snapshot" | "restore" | "export-decoded"), name] => {
+                let (state, unknown) = self.read_state(call, act, name)?;
+                (What::State(state), unknown)
+            }
             ["template" | "alphabet", ..] => return Err(Fault::invalid("templates and alphabets are not supported yet")),
             ["transformations", "fpe" | "masking", ..] => {
                 return Err(Fault::invalid("transformations of this type are not supported yet, use `transformations/tokenization`"));

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use goldfin_crypto::{Plaintext, TokenFormat, TokenSecret};
 
 use crate::model::document::Node;
@@ -36,6 +38,7 @@ impl Transform {
             // Boxed, like what asks the database: encoding and decoding are not to pay for its size.
             What::Setting(setting) => Box::pin(self.settle(setting, op.unknown, work)).await,
             What::Subject(subject) => Box::pin(self.about(subject, work)).await.map(|reply| reply.warn_of_unknown(op.unknown)),
+            What::State(state) => Box::pin(self.state(state, work)).await.map(|reply| reply.warn_of_unknown(op.unknown)),
             What::Values(values) => {
                 let targets = self.ready(permit, values, work).await?;
                 let results = self.results(values, &targets, work).await?;
@@ -169,6 +172,11 @@ pub(super) fn not_a_token() -> Fault {
 /// Metadata as it was attached.
 pub(super) fn read_metadata(stored: &Plaintext) -> Result<Node, Fault> {
     Node::parse(stored.expose()).map_err(|_| Fault::Internal("metadata"))
+}
+
+/// A value of an export, as Vault writes it.
+pub(super) fn base64_of(value: &Plaintext) -> Node {
+    Node::Text(Plaintext::from_text(STANDARD.encode(value.expose())))
 }
 
 /// Text that is no personal data.

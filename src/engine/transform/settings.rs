@@ -349,6 +349,6 @@ fn no_role() -> Fault {
     Fault::not_found("the role does not exist")
 }
 
-fn no_transformation() -> Fault {
+pub(super) fn no_transformation() -> Fault {
     Fault::not_found("the transformation does not exist")
 }

@@ -40,7 +40,7 @@ pub(super) struct SubjectKey {
 }
 
 /// The actions that reveal a subject's values.
-const REVEALING: [&str; 2] = ["decode", "export_subject"];
+const REVEALING: [&str; 3] = ["decode", "export_subject", "export_pii_tokens"];
 
 /// The path of an entry in place of one that names a subject.
 pub(super) fn recorded_path(barrier: &Barrier, mount: &Mount, tail: &str) -> Option<String> {

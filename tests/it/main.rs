@@ -21,4 +21,6 @@ mod subjects;
 mod sys;
 mod tamper;
 mod transform;
+mod transform_convergent;
 mod transform_rights;
+mod transform_state;

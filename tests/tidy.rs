@@ -37,7 +37,7 @@ const POWERS: &[(&[&str], &[&str], &str)] = &[
     (&["libgssapi::", "libgssapi_sys::"], &["src/auth/kerberos.rs", "src/auth/kerberos/", "crates/cli/"], "one acceptor, one initiator"),
     (&["jsonwebtoken::"], &["src/auth/jwt.rs", "src/auth/jwt/"], "one verifier"),
     (&["ureq::"], &["src/auth/jwks/fetch.rs", "crates/cli/"], "the server calls nobody but the issuers it was told of"),
-    (&["aes::", "aes_gcm::", "argon2::", "hkdf::", "hmac::", "sha2::", "subtle::"], &["crates/crypto/"], "the strongroom"),
+    (&["aes::", "aes_gcm::", "argon2::", "fpe::", "hkdf::", "hmac::", "sha2::", "subtle::"], &["crates/crypto/"], "the strongroom"),
     (&["rand::"], &["crates/crypto/src/random.rs"], "randomness is passed down"),
     (
         &["SystemTime::now", "Instant::now", "OffsetDateTime::now_utc", "Uuid::now_v7"],

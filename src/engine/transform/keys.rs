@@ -17,6 +17,8 @@ use crate::store::error::StoreError;
 use crate::store::transform::{self, BLOCK, TransformKeyRow};
 
 use super::config::Transformation;
+use super::form::settings::Kind;
+use super::form::shape::ShapeKeys;
 use super::place::{TransformKeyPlace, transform_key_id};
 
 /// Transformations whose keys are held at the same time; beyond it all are forgotten and read anew.
@@ -26,6 +28,8 @@ const HELD: usize = 1024;
 #[derive(Debug)]
 pub struct TransformationKeys {
     pub format: TokenFormat,
+    /// Where the transformation makes shaped tokens.
+    pub shape: Option<ShapeKeys>,
     pub(super) versions: Vec<(u32, DataKey)>,
 }
 
@@ -113,7 +117,9 @@ fn unwrap(
     if !versions.iter().any(|(version, _)| *version == transformation.latest_version) {
         return Err(Fault::conflict("the transformation's key changed at the same moment, try again"));
     }
-    Ok(TransformationKeys { format: format(&transformation.prefix, &base).map_err(fault)?, versions })
+    let shaped = transformation.form.kind == Kind::Tokenization && transformation.form.template.is_some();
+    let shape = shaped.then(|| ShapeKeys::new(&base));
+    Ok(TransformationKeys { format: format(&transformation.prefix, &base).map_err(fault)?, shape, versions })
 }
 
 /// Hands out the ids of new tokens, from blocks that this node took. What is left of a block at the end is never used.

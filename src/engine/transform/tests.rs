@@ -31,8 +31,8 @@ fn formats(prefix: &str, number: i32) -> TokenFormat {
 }
 
 fn ready(number: i32) -> Ready {
-    let keys = TransformationKeys { format: formats("pii", number), versions: vec![(1, key(number, 1))] };
-    Ready { config: Arc::new(Transformation::new(number, NOW)), keys: Arc::new(keys) }
+    let keys = TransformationKeys { format: formats("pii", number), shape: None, versions: vec![(1, key(number, 1))] };
+    Ready { config: Arc::new(Transformation::new(number, NOW)), keys: Arc::new(keys), form: None }
 }
 
 fn make(ready: &Ready, id: i64, value: &str, expires: Option<Timestamp>) -> (String, TokenRow) {

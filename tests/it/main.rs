@@ -19,4 +19,5 @@ mod subjects;
 mod sys;
 mod tamper;
 mod transform;
+mod transform_forms;
 mod transform_rights;

@@ -313,4 +313,45 @@ fn a_shape_that_is_used_up_says_so() {
     let refused: Vec<&Value> = results(&answer).iter().filter(|result| result["status"] == json!(400)).collect();
     assert!(!refused.is_empty() && refused.iter().all(|result| result["error"].as_str().unwrap().contains("nearly used up")), "{answer:?}");
     encode(&server, "small", "12345-6789", &Value::Null).expect(400);
+    // Numbers that were given out already: nothing is overwritten, and nobody else is disturbed.
+    server.tamper("UPDATE transform_key SET issued = 0 WHERE transformation = 'small' AND version = 0");
+    make(&server, "tokenization", "opaque", json!({}));
+    server.root_write("transform/role/app", json!({ "transformations": ["small", "opaque"] }));
+    let mut server = server;
+    server.kill_and_restart();
+    let refused = encode(&server, "small", "12345-6789", &Value::Null);
+    assert!(refused.status >= 400, "{refused:?}");
+    encode(&server, "opaque", "12345-6789", &Value::Null).expect(200);
+}
+
+#[test]
+fn a_template_that_was_edited_in_the_database_is_not_honoured() {
+    let mut server = forms(&[]);
+    server.root_write("transform/template/own", json!({ "pattern": "([0-9]{9})", "alphabet": "builtin/numeric" }));
+    make(&server, "masking", "mask", json!({ "template": "own" }));
+    server.root_write("transform/role/app", json!({ "transformations": ["mask"] }));
+    assert_eq!(encoded(encode(&server, "mask", "123456789", &Value::Null)), "*********");
+    server.tamper("UPDATE control SET body = replace(body, '([0-9]{9})', '([0-9]{1})[0-9]{8}') WHERE kind = 'template'");
+    server.kill_and_restart();
+    let refused = encode(&server, "mask", "123456789", &Value::Null).expect(500);
+    assert!(!refused.body.to_string().contains("23456789"));
+}
+
+#[test]
+fn each_type_is_a_setting_of_its_own() {
+    let server = forms(&[("fpe", "card", json!({ "template": "builtin/creditcardnumber", "tweak_source": "internal" }))]);
+    let may = |path: &str| post(&server, "sys/capabilities-self", json!({ "paths": [path] })).expect(200).data()[path].clone();
+    assert_eq!(may("transform/transformation/card"), may("transform/transformations/fpe/card"));
+    for (name, policy) in [
+        ("fpe-only", r#"permit(principal in Group::"fpe-only", action, resource == Setting::"transform/transformations/fpe/card");"#),
+        ("old-path", r#"permit(principal in Group::"old-path", action, resource == Setting::"transform/transformation/card");"#),
+    ] {
+        server.root_write(&format!("sys/policies/acl/{name}"), json!({ "policy": policy }));
+    }
+    let (fpe, old) = (server.token_in(&["fpe-only"]), server.token_in(&["old-path"]));
+    for path in ["transform/transformation/card", "transform/transformations/fpe/card"] {
+        server.ask(&fpe, "GET", path, Value::Null).expect(200);
+        server.ask(&old, "GET", path, Value::Null).expect(403);
+    }
+    server.ask(&fpe, "GET", "transform/transformations/masking/card", Value::Null).expect(403);
 }

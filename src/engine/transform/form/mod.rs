@@ -26,6 +26,7 @@ use crate::model::id::MountId;
 use crate::store::control::ControlKind;
 use crate::store::directory::Snapshot;
 
+use self::fpe::check as check_for_ff1;
 use super::config::Transformation;
 use alphabet::{Alphabet, BUILTIN};
 use settings::Kind;
@@ -53,7 +54,7 @@ impl Form {
         let shape = match (kind, &alphabet) {
             (Kind::Masking, _) => None,
             (Kind::Fpe, Some(alphabet)) => {
-                fpe::check(&template, alphabet).map_err(unfit)?;
+                check_for_ff1(&template, alphabet).map_err(unfit)?;
                 None
             }
             (Kind::Tokenization, Some(alphabet)) => Some(Shape::new(&template, alphabet).map_err(unfit)?),

@@ -13,6 +13,7 @@ mod keys;
 mod op;
 mod parse;
 pub mod place;
+mod redact;
 mod run;
 mod settings;
 mod subjects;

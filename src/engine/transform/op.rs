@@ -11,6 +11,7 @@ use crate::model::fault::Fault;
 use crate::model::operation::{Circumstances, Operation, Resource, ResourceKind};
 
 use super::config::subject_name;
+use super::redact::TextOp;
 use super::settings::SettingOp;
 
 #[derive(Debug)]
@@ -26,6 +27,7 @@ pub struct TransformOp {
 pub(super) enum What {
     Setting(SettingOp),
     Values(ValuesOp),
+    Text(TextOp),
     Subject(SubjectOp),
 }
 
@@ -146,7 +148,7 @@ impl Operation for TransformOp {
     fn action(&self) -> Action {
         match &self.what {
             What::Setting(setting) => setting.action(),
-            What::Values(values) => values.usage.action(),
+            What::Values(values) | What::Text(TextOp { values, .. }) => values.usage.action(),
             What::Subject(subject) => match subject.act {
                 SubjectAct::Read => Action::ReadSubject,
                 SubjectAct::Erase => Action::EraseSubject,
@@ -159,7 +161,7 @@ impl Operation for TransformOp {
     fn resource(&self) -> Resource {
         match &self.what {
             What::Setting(setting) => Resource::within(ResourceKind::Setting, &self.mount, &setting.place()),
-            What::Values(values) => values.resource(&self.mount),
+            What::Values(values) | What::Text(TextOp { values, .. }) => values.resource(&self.mount),
             What::Subject(subject) => {
                 Resource::within(ResourceKind::Subject, &self.mount, &format!("subjects/{}", subject_name(&subject.hash)))
             }
@@ -169,6 +171,7 @@ impl Operation for TransformOp {
     fn circumstances(&self) -> Circumstances {
         let (purpose, batch_size) = match &self.what {
             What::Values(values) => (values.purpose.clone(), values.items.len()),
+            What::Text(text) => (text.values.purpose.clone(), text.count.max(1)),
             What::Subject(SubjectOp { act: SubjectAct::Export { purpose, .. }, .. }) => (purpose.clone(), 1),
             What::Setting(_) | What::Subject(_) => (None, 1),
         };
@@ -177,7 +180,7 @@ impl Operation for TransformOp {
 
     fn parts(&self) -> Vec<Resource> {
         match &self.what {
-            What::Values(values) if values.targets.len() > 1 => {
+            What::Values(values) | What::Text(TextOp { values, .. }) if values.targets.len() > 1 => {
                 values.targets.iter().map(|target| values.resource_of(&self.mount, target)).collect()
             }
             _ => Vec::new(),

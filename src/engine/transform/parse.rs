@@ -36,7 +36,8 @@ impl Transform {
             ["tokenized", role] if call.verb == Verb::Delete => self.values(call, Use::DeleteByValue, role, None)?,
             ["tokens" | "tokenized", role] => self.values(call, Use::FindByValue, role, None)?,
             ["subjects", ..] => self.subject(call, &segments)?,
-            ["redact" | "restore", _] => return Err(Fault::invalid("free text is not supported yet")),
+            ["redact", role] => self.texts(call, Use::Encode, role)?,
+            ["restore", role] => self.texts(call, Use::Decode, role)?,
             other => {
                 let (setting, unknown) = self.setting(&mut call, other)?;
                 (What::Setting(setting), unknown)

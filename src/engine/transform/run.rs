@@ -44,6 +44,7 @@ impl Transform {
             // Boxed, like what asks the database: encoding and decoding are not to pay for its size.
             What::Setting(setting) => Box::pin(self.settle(setting, op.unknown, work)).await,
             What::Subject(subject) => Box::pin(self.about(subject, work)).await.map(|reply| reply.warn_of_unknown(op.unknown)),
+            What::Text(text) => Box::pin(self.carry_out_texts(permit, text, work)).await.map(|reply| reply.warn_of_unknown(op.unknown)),
             What::Values(values) => {
                 let (targets, formed) = self.ready(permit, values, work).await?;
                 let results = self.results(values, &targets, &formed, work).await?;
@@ -81,7 +82,12 @@ impl Transform {
         Ok(results)
     }
 
-    async fn results_of_tokens(&self, op: &ValuesOp, targets: &[Result<Ready, Fault>], work: &mut Work) -> Result<Results, Fault> {
+    pub(super) async fn results_of_tokens(
+        &self,
+        op: &ValuesOp,
+        targets: &[Result<Ready, Fault>],
+        work: &mut Work,
+    ) -> Result<Results, Fault> {
         match op.usage {
             Use::Encode => self.encode(op, targets, work).await,
             Use::Decode | Use::Validate | Use::Metadata => self.reveal(op, targets, work).await,
@@ -114,6 +120,23 @@ impl Transform {
             formed.push(other);
         }
         Ok((ready, formed))
+    }
+
+    /// The same for what must make opaque tokens.
+    pub(super) async fn ready_opaque(
+        &self,
+        permit: &Authorized<TransformOp>,
+        op: &ValuesOp,
+        work: &Work,
+    ) -> Result<Vec<Result<Ready, Fault>>, Fault> {
+        let (mut targets, formed) = self.ready(permit, op, work).await?;
+        for ((ready, formed), target) in targets.iter_mut().zip(&formed).zip(&op.targets) {
+            if formed.is_some() || ready.as_ref().is_ok_and(|ready| ready.form.is_some()) {
+                let what = "the transformation makes no opaque tokens, and nothing else is found again in a text";
+                *ready = Err(Fault::Invalid(Complaint::new(what).stored(target.name.clone().unwrap_or_default())));
+            }
+        }
+        Ok(targets)
     }
 
     async fn with_keys(

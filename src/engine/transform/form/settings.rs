@@ -89,6 +89,11 @@ impl FormSettings {
     }
 
     #[must_use]
+    pub fn is_opaque(&self) -> bool {
+        self.kind == Kind::Tokenization && self.template.is_none()
+    }
+
+    #[must_use]
     pub fn shape_name(&self) -> &str {
         self.template.as_deref().unwrap_or("opaque")
     }

@@ -218,7 +218,7 @@ impl Transform {
                 if control::lock(work, self.tools.barrier.control(), &key).await?.is_some() {
                     self.refuse_if_used(work, op.store, name).await?;
                 }
-                control::delete(work, &key).await?;
+                control::delete(work, self.tools.barrier.control(), &key).await?;
                 Ok(Reply::nothing().then(Change::Directory))
             }
             Act::WriteTemplate(name, draft) => self.write_template(work, name, draft).await,

@@ -125,7 +125,7 @@ impl Transform {
         if targets.is_empty() {
             targets.push(Target { name: None, class: None });
         }
-        let values = ValuesOp { usage, role, format: false, targets, items, batch, purpose, partial_failure };
+        let values = ValuesOp { usage, role, format: None, targets, items, batch, purpose, partial_failure };
         Ok((What::Text(TextOp { values, plan, count }), unknown))
     }
 
@@ -177,6 +177,8 @@ fn known(snapshot: &crate::store::directory::Snapshot, mount: crate::model::id::
             name: name.clone(),
             stored: snapshot.get::<Transformation>(ControlKind::Transformation, mount, name).ok().flatten(),
         })
+        // Others make what nobody finds again in a text.
+        .filter(|known| known.stored.as_ref().is_none_or(|stored| stored.form.is_opaque()))
         .collect()
 }
 

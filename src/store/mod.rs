@@ -7,6 +7,7 @@ pub mod auth_token;
 pub mod connect;
 pub mod control;
 pub mod directory;
+pub mod disclosure;
 pub mod error;
 pub mod expiry;
 pub mod keyring;

@@ -10,6 +10,7 @@ mod kdc;
 mod kerberos;
 mod kv;
 mod login;
+mod people;
 mod privileges;
 mod rotate;
 mod second_node;

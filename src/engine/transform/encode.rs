@@ -17,7 +17,7 @@ use super::config::MappingMode;
 use super::op::{Input, ValuesOp};
 use super::place::{TokenMetadata, TokenRowId, TokenSecretPlace, TokenValue};
 use super::run::{Ready, Results, input_of};
-use super::subjects::SubjectKey;
+use super::subjects::{Concerned, SubjectKey, note_subjects};
 
 /// Values that are encrypted before others get their turn on this thread.
 pub(super) const STRETCH: usize = 128;
@@ -45,7 +45,7 @@ impl Transform {
         let subjects = Box::pin(self.subject_keys(work, planned.iter().flatten().filter_map(|plan| plan.input.options.subject))).await?;
         let ids = self.ids.take(work.store(), count).await?;
         note_ids(work, &ids);
-        work.facts.subject = same_subject(&planned);
+        let concerned: Vec<_> = planned.iter().map(|plan| plan.as_ref().ok().map(concerned)).collect();
 
         let mut results = Vec::with_capacity(planned.len());
         let mut rows = with_capacity(count);
@@ -62,6 +62,7 @@ impl Transform {
                 Err(fault) => Err(fault),
             });
         }
+        note_subjects(&concerned, &results, work);
         if !rows.is_empty() {
             if !op.batch {
                 work.facts.digest = rows.value.first().map(|value| goldfin_crypto::digest::sha256(&[value]));
@@ -128,10 +129,8 @@ pub(super) fn note_ids(work: &mut Work, ids: &[i64]) {
     }
 }
 
-fn same_subject(planned: &[Result<Planned<'_>, Fault>]) -> Option<[u8; 32]> {
-    let mut subjects = planned.iter().flatten().map(|plan| plan.input.options.subject);
-    let first = subjects.next()??;
-    subjects.all(|subject| subject == Some(first)).then_some(first)
+fn concerned<'a>(plan: &Planned<'a>) -> Concerned<'a> {
+    Concerned { subject: plan.input.options.subject, class: plan.ready.config.class.as_deref() }
 }
 
 fn with_capacity(count: usize) -> NewTokens {

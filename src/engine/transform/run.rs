@@ -40,7 +40,12 @@ impl Transform {
                 let targets = self.ready(permit, values, work).await?;
                 let results = self.results(values, &targets, work).await?;
                 note(values, &targets, &results, work);
-                batch::answer(values, results).map(|reply| reply.warn_of_unknown(op.unknown))
+                let answered = batch::answer(values, results);
+                if answered.is_err() && values.batch {
+                    // Nothing leaves: nobody's values were seen.
+                    (work.facts.subjects, work.facts.succeeded) = (Vec::new(), Some(0));
+                }
+                answered.map(|reply| reply.warn_of_unknown(op.unknown))
             }
         }
     }

@@ -2,14 +2,14 @@
 //!
 //! A subject's key is read for one request and gone with it, so that an erasure holds everywhere from its commit on.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use goldfin_crypto::{DataKey, Plaintext, TokenSecret, WrappedKey};
-use serde::Deserialize;
 
 use crate::model::change::Change;
 use crate::model::clock::Timestamp;
 use crate::model::document::Node;
+use crate::model::facts::SubjectCount;
 use crate::model::fault::Fault;
 use crate::model::id::MountId;
 use crate::model::mount::Mount;
@@ -17,8 +17,8 @@ use crate::model::reply::Reply;
 use crate::seal::barrier::{Barrier, fault};
 use crate::store::control::ControlKind;
 use crate::store::directory::Snapshot;
+use crate::store::disclosure::{self, Disclosure};
 use crate::store::error::StoreError;
-use crate::store::ledger::{self, Filter, StoredEntry};
 use crate::store::subject::{self, Holdings, SubjectRow};
 use crate::store::transform::{self, ExportRow};
 use crate::store::work::Work;
@@ -30,7 +30,7 @@ use super::encode::export_key;
 use super::op::{SubjectAct, SubjectOp};
 use super::parse::page_text;
 use super::place::{SubjectKeyPlace, TokenMetadata, TokenRowId, TokenSecretPlace, TokenValue, subject_key_id};
-use super::run::read_metadata;
+use super::run::{Results, read_metadata};
 
 /// A living subject's number and key.
 #[derive(Debug)]
@@ -180,58 +180,51 @@ async fn erase(op: &SubjectOp, work: &mut Work) -> Result<Reply, Fault> {
 
 /// Who saw values of the subject: newest first, a page at a time.
 async fn disclosures(op: &SubjectOp, before: Option<(Timestamp, i32, i64)>, limit: i64, work: &mut Work) -> Result<Reply, Fault> {
-    let mut found: Vec<StoredEntry> = Vec::new();
-    for action in REVEALING {
-        let filter = Filter {
-            action: Some(action.to_owned()),
-            subject: Some(op.hash.to_vec()),
-            before: before.map(|(time, stream, seq)| (time.to_date(), stream, seq)),
-            limit,
-            ..Filter::default()
-        };
-        found.extend(ledger::list(work.store(), &filter).await?);
-    }
-    let place = |entry: &StoredEntry| (entry.time, entry.stream, entry.seq);
-    found.sort_unstable_by_key(|entry| std::cmp::Reverse(place(entry)));
-    let page = usize::try_from(limit).unwrap_or(usize::MAX);
-    found.truncate(page);
-    let next = found.last().filter(|_| found.len() == page).map(|entry| {
-        let (time, stream, seq) = place(entry);
-        page_text((Timestamp::from_date(time), stream, seq))
-    });
-    let seen = found.iter().filter_map(disclosure).collect();
+    let found = disclosure::of_subject(work.store(), &op.hash, &REVEALING.map(str::to_owned), before, limit).await?;
+    let more = i64::try_from(found.len()).is_ok_and(|count| count == limit);
+    let next = found.last().filter(|_| more).map(|last| page_text((Timestamp::from_date(last.time), last.stream, last.seq)));
+    let seen = found.into_iter().filter(|one| one.count > 0).map(shown).collect();
     Ok(Reply::data(Node::object([("disclosures", Node::List(seen)), ("next", Node::text_or_null(next))])))
 }
 
-/// The members of an entry that a disclosure shows.
-#[derive(Deserialize)]
-struct Seen {
-    request_id: String,
-    time: String,
-    account: String,
-    action: String,
-    class: Option<String>,
-    purpose: Option<String>,
-    status: u16,
-    count: Option<i64>,
-    succeeded: Option<i64>,
+fn shown(one: Disclosure) -> Node {
+    Node::object([
+        ("account", Node::text(one.account)),
+        ("action", Node::text(one.action)),
+        ("class", Node::text_or_null(one.class)),
+        ("count", Node::whole(one.count)),
+        ("purpose", Node::text_or_null(one.purpose)),
+        ("request_id", Node::text(one.request.to_string())),
+        ("time", Node::text(Timestamp::from_date(one.time).to_rfc3339())),
+    ])
 }
 
-/// None where nothing was revealed.
-fn disclosure(entry: &StoredEntry) -> Option<Node> {
-    let seen: Seen = serde_json::from_str(&entry.body).ok()?;
-    let revealed = seen.succeeded.or((seen.status < 400).then_some(seen.count.unwrap_or(1)))?;
-    (revealed > 0).then(|| {
-        Node::object([
-            ("account", Node::text(seen.account)),
-            ("action", Node::text(seen.action)),
-            ("class", Node::text_or_null(seen.class)),
-            ("count", Node::whole(revealed)),
-            ("purpose", Node::text_or_null(seen.purpose)),
-            ("request_id", Node::text(seen.request_id)),
-            ("time", Node::text(seen.time)),
-        ])
-    })
+/// Whom a value is about, and its class.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Concerned<'a> {
+    pub subject: Option<[u8; 32]>,
+    pub class: Option<&'a str>,
+}
+
+/// What an entry says of the subjects of its values. Where all of them are one person's, that one, whatever became of the values; else
+/// everybody of whom a value succeeded, so that an accounting of disclosures misses nobody. `values` in the order of `results`; none where
+/// nothing is known of the item.
+pub(super) fn note_subjects(values: &[Option<Concerned<'_>>], results: &Results, work: &mut Work) {
+    let mut known = values.iter().flatten().map(|value| value.subject);
+    let first = known.next().flatten();
+    if first.is_some() && known.all(|subject| subject == first) {
+        work.facts.subject = first;
+        return;
+    }
+    let mut counts: BTreeMap<([u8; 32], Option<&str>), u64> = BTreeMap::new();
+    for (value, result) in values.iter().zip(results) {
+        if let (Some(Concerned { subject: Some(subject), class }), Ok(_)) = (value, result) {
+            *counts.entry((*subject, *class)).or_default() += 1;
+        }
+    }
+    let named =
+        |((subject, class), count): (([u8; 32], Option<&str>), u64)| SubjectCount { subject, class: class.map(str::to_owned), count };
+    work.facts.subjects = counts.into_iter().map(named).collect();
 }
 
 fn known(held: Holdings) -> Result<Holdings, Fault> {

@@ -1,0 +1,123 @@
+//! Several people in one request, purposes, and what is left of somebody who was erased.
+
+use serde_json::{Value, json};
+
+use crate::server::Server;
+use crate::transform::{make, post, results, tokenizing};
+
+fn bound(server: &Server, role: &str, subject: Value, value: &str) -> Value {
+    let answer = post(server, &format!("transform/encode/{role}"), json!({ "value": value, "subject": subject })).expect(200);
+    json!({ "value": answer.data()["encoded_value"] })
+}
+
+fn disclosures(server: &Server, subject: &str) -> Vec<Value> {
+    server.root_read(&format!("transform/subjects/{subject}/disclosures")).data()["disclosures"].as_array().unwrap().clone()
+}
+
+/// The keyed hash of a subject as the newest entry about it alone holds it.
+fn hash_of(server: &Server, subject: &str) -> String {
+    server.root_read(&format!("transform/subjects/{subject}"));
+    server.entries("action=read_subject&limit=1")[0]["subject"].as_str().unwrap().to_owned()
+}
+
+/// A server whose role `both` has `note` and `phone`, and a batch of tokens: two notes and a phone of `synthetic-a`, a note of
+/// `synthetic-b`, a note of nobody, junk.
+fn of_several() -> (Server, Value) {
+    let server = tokenizing();
+    make(&server, "transform", "call", "phone", json!({ "class": "phone" }));
+    server.root_write("transform/role/both", json!({ "transformations": ["note", "phone"] }));
+    let mut items = vec![
+        bound(&server, "app", json!("synthetic-a"), "v"),
+        bound(&server, "app", json!("synthetic-a"), "v"),
+        bound(&server, "app", json!("synthetic-b"), "v"),
+        bound(&server, "app", Value::Null, "v"),
+        json!({ "value": "junk" }),
+    ];
+    for item in &mut items {
+        item["transformation"] = json!("note");
+    }
+    let mut phone = bound(&server, "call", json!("synthetic-a"), "v");
+    phone["transformation"] = json!("phone");
+    items.push(phone);
+    (server, json!({ "batch_input": items }))
+}
+
+#[test]
+fn a_batch_over_several_people_stands_in_the_disclosures_of_each() {
+    let (server, batch) = of_several();
+    post(&server, "transform/decode/both", batch.clone()).expect(200);
+    let told = |subject: &str| -> Vec<Value> {
+        disclosures(&server, subject).iter().map(|one| json!([one["account"], one["action"], one["class"], one["count"]])).collect()
+    };
+    assert_eq!(told("synthetic-a"), [json!(["root", "decode", "note,phone", 3])]);
+    assert_eq!(told("synthetic-b"), [json!(["root", "decode", "note", 1])]);
+    let entry = &server.entries("action=decode&limit=1")[0];
+    assert_eq!((&entry["subject"], &entry["count"], &entry["succeeded"]), (&Value::Null, &json!(6), &json!(5)));
+    let named: Vec<Value> = entry["subjects"].as_array().unwrap().iter().map(|one| json!([one["class"], one["count"]])).collect();
+    let mut sorted = named.iter().map(Value::to_string).collect::<Vec<_>>();
+    sorted.sort();
+    assert_eq!(sorted, [r#"["note",1]"#, r#"["note",2]"#, r#"["phone",1]"#]);
+
+    // One person's value beside one of nobody, and beside one that is refused.
+    for beside in [3, 4] {
+        let two = json!({ "batch_input": [batch["batch_input"][2], batch["batch_input"][beside]] });
+        post(&server, "transform/decode/both", two).expect(200);
+    }
+    assert_eq!(told("synthetic-b").len(), 3);
+    assert_eq!(told("synthetic-a").len(), 1);
+    // The search by subject finds entries of both kinds.
+    let hash = hash_of(&server, "synthetic-b");
+    let found = server.entries(&format!("subject={hash}&action=decode&limit=10"));
+    assert_eq!(found.len(), 3);
+    assert_eq!(server.entries(&format!("subject={hash}&action=encode&limit=10")).len(), 1);
+    // A page at a time.
+    let first = post(&server, "transform/subjects/disclosures", json!({ "subject": "synthetic-b", "limit": 2 })).expect(200);
+    let rest = json!({ "subject": "synthetic-b", "limit": 2, "after": first.data()["next"] });
+    let rest = post(&server, "transform/subjects/disclosures", rest).expect(200);
+    assert_eq!((rest.data()["disclosures"].as_array().unwrap().len(), &rest.data()["next"]), (1, &Value::Null));
+    // Erased, they are still in the accounting.
+    server.ask(&server.root(), "DELETE", "transform/subjects/synthetic-b", Value::Null).expect(200);
+    assert_eq!(told("synthetic-b").len(), 3);
+    assert_eq!(server.verify()["exit_code"], json!(0));
+}
+
+#[test]
+fn ten_thousand_people_of_one_batch_are_all_named() {
+    let server = tokenizing();
+    let batch: Vec<Value> = (0..10_000).map(|n| json!({ "value": "v", "subject": format!("synthetic-{n}") })).collect();
+    let answer = post(&server, "transform/encode/app", json!({ "batch_input": batch })).expect(200);
+    let tokens: Vec<Value> = results(&answer).iter().map(|item| json!({ "value": item["encoded_value"] })).collect();
+    post(&server, "transform/decode/app", json!({ "batch_input": tokens })).expect(200);
+    for n in [0, 4_711, 9_999] {
+        let seen = disclosures(&server, &format!("synthetic-{n}"));
+        assert_eq!((seen.len(), &seen[0]["count"], &seen[0]["class"]), (1, &json!(1), &json!("note")));
+    }
+    let count = "SELECT count(DISTINCT subject) FROM ledger_subject WHERE (stream, seq) IN (SELECT stream, seq FROM ledger_entry WHERE action = 'decode')";
+    assert_eq!(server.sql("postgres", count).unwrap(), "10000");
+    assert_eq!(server.verify()["exit_code"], json!(0));
+}
+
+#[test]
+fn the_names_beside_an_entry_are_held_against_it() {
+    for statement in [
+        "DELETE FROM ledger_subject WHERE subject = (SELECT subject FROM ledger_subject ORDER BY 1 LIMIT 1)",
+        "UPDATE ledger_subject SET subject = decode(repeat('00', 32), 'hex') WHERE subject = (SELECT subject FROM ledger_subject ORDER BY 1 DESC LIMIT 1)",
+        "UPDATE ledger_subject SET count = count + 1",
+        "UPDATE ledger_subject SET class = 'other'",
+        "UPDATE ledger_subject SET time = time - interval '1 day'",
+        "INSERT INTO ledger_subject SELECT stream, seq, decode(repeat('00', 32), 'hex'), class, time, count FROM ledger_subject LIMIT 1",
+    ] {
+        let (server, batch) = of_several();
+        post(&server, "transform/decode/both", batch).expect(200);
+        let place: i64 = server.sql("postgres", "SELECT DISTINCT seq FROM ledger_subject").unwrap().parse().unwrap();
+        if !statement.starts_with("INSERT") {
+            assert!(server.sql("postgres", statement).unwrap_err().contains("append-only"));
+        }
+        server.tamper(statement);
+        let report = server.verify();
+        assert_eq!((&report["exit_code"], &report["streams"][0]["seq"]), (&json!(2), &json!(place)), "{statement}");
+    }
+    let server = Server::start();
+    server.tamper("INSERT INTO ledger_subject SELECT stream, 1000000, decode(repeat('00', 32), 'hex'), '', now(), 1 FROM ledger_stream");
+    assert_eq!(server.verify()["exit_code"], json!(2));
+}

@@ -9,6 +9,15 @@ pub struct SubjectCount {
     pub count: u64,
 }
 
+/// Something beside what was asked that those who watch should know. It gets an entry of its own, of kind `notice`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    pub reason: &'static str,
+    pub resource: String,
+    pub class: Option<String>,
+    pub count: u64,
+}
+
 /// All members are optional; what is absent is not written.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {

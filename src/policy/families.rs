@@ -71,6 +71,7 @@ const TRANSFORM: &[Family] = &[
     family("metadata", Place::Role, &[(&["update"], &[Action::LookupPiiToken])]),
     family("tokenized", Place::Role, &[(&["update"], &[Action::LookupPiiToken]), (&["delete"], &[Action::DeletePiiToken])]),
     family("tokens", Place::Role, &[(&["update"], &[Action::LookupPiiToken]), (&["delete"], &[Action::DeletePiiToken])]),
+    family("config", Place::Setting, SETTING),
     family("role", Place::Setting, SETTING),
     family("transformations", Place::Setting, SETTING),
     family("transformation", Place::Setting, SETTING),

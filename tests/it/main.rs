@@ -9,6 +9,7 @@ mod kdc;
 #[cfg(feature = "kerberos")]
 mod kerberos;
 mod kv;
+mod limits;
 mod login;
 mod people;
 mod privileges;

@@ -99,25 +99,99 @@ fn ten_thousand_people_of_one_batch_are_all_named() {
 
 #[test]
 fn the_names_beside_an_entry_are_held_against_it() {
+    let (server, batch) = of_several();
+    post(&server, "transform/decode/both", batch).expect(200);
+    let place: i64 = server.sql("postgres", "SELECT DISTINCT seq FROM ledger_subject").unwrap().parse().unwrap();
+    server.tamper("CREATE TABLE kept AS SELECT * FROM ledger_subject");
     for statement in [
         "DELETE FROM ledger_subject WHERE subject = (SELECT subject FROM ledger_subject ORDER BY 1 LIMIT 1)",
         "UPDATE ledger_subject SET subject = decode(repeat('00', 32), 'hex') WHERE subject = (SELECT subject FROM ledger_subject ORDER BY 1 DESC LIMIT 1)",
         "UPDATE ledger_subject SET count = count + 1",
-        "UPDATE ledger_subject SET class = 'other'",
+        "UPDATE ledger_subject SET class = class || 'x'",
         "UPDATE ledger_subject SET time = time - interval '1 day'",
         "INSERT INTO ledger_subject SELECT stream, seq, decode(repeat('00', 32), 'hex'), class, time, count FROM ledger_subject LIMIT 1",
     ] {
-        let (server, batch) = of_several();
-        post(&server, "transform/decode/both", batch).expect(200);
-        let place: i64 = server.sql("postgres", "SELECT DISTINCT seq FROM ledger_subject").unwrap().parse().unwrap();
         if !statement.starts_with("INSERT") {
             assert!(server.sql("postgres", statement).unwrap_err().contains("append-only"));
         }
         server.tamper(statement);
         let report = server.verify();
         assert_eq!((&report["exit_code"], &report["streams"][0]["seq"]), (&json!(2), &json!(place)), "{statement}");
+        server.tamper("DELETE FROM ledger_subject; INSERT INTO ledger_subject SELECT * FROM kept");
+        assert_eq!(server.verify()["exit_code"], json!(0));
     }
-    let server = Server::start();
     server.tamper("INSERT INTO ledger_subject SELECT stream, 1000000, decode(repeat('00', 32), 'hex'), '', now(), 1 FROM ledger_stream");
     assert_eq!(server.verify()["exit_code"], json!(2));
+}
+
+#[test]
+fn a_purpose_is_recorded_only_if_a_list_holds_it() {
+    let server = tokenizing();
+    let root = server.root();
+    make(&server, "transform", "open", "open", json!({ "class": "open", "mapping_mode": "exportable" }));
+    let token = bound(&server, "open", json!("synthetic-asks"), "v")["value"].clone();
+    let reveal = |role: &str, purpose: &str| {
+        let body = json!({ "value": token, "transformation": role });
+        server.ask_with(&root, "POST", &format!("transform/decode/{role}"), body, &[("X-Goldfin-Purpose", purpose)])
+    };
+    let export = |purpose: &str| post(&server, "transform/subjects/export", json!({ "subject": "synthetic-asks", "purpose": purpose }));
+    // No list anywhere: it says what to do.
+    for refused in [reveal("open", "canary-word"), export("canary-word")] {
+        assert!(refused.expect(400).errors().contains("no purposes are configured"));
+    }
+    post(&server, "transform/encode/open", json!({ "value": "v", "purpose": "canary-word" })).expect(400);
+    post(&server, "transform/decode/open", json!({ "value": token })).expect(200);
+
+    assert_eq!(server.root_read("transform/config").data()["purposes"], json!([]));
+    for wrong in [json!({ "purposes": ["two words"] }), json!({ "purposes": 1 }), json!({ "max_revealed_per_hour": -1 })] {
+        server.ask(&root, "POST", "transform/config", wrong).expect(400);
+    }
+    server.ask(&root, "DELETE", "transform/config", Value::Null).expect(405);
+    server.ask(&root, "POST", "transform/config", json!({ "purposes": ["audit", "access"] })).expect(204);
+    assert_eq!(server.root_read("transform/config").data()["purposes"], json!(["audit", "access"]));
+    assert_eq!(server.root_read("other/config").data()["purposes"], json!([]));
+    for refused in [reveal("open", "canary-word"), export("canary-word")] {
+        let refused = refused.expect(400).errors();
+        assert!(refused.contains("audit, access") && !refused.contains("canary"), "{refused}");
+    }
+    post(&server, "transform/encode/open", json!({ "value": "v", "purpose": "canary-word" })).expect(400);
+    reveal("open", "audit").expect(200);
+    export("access").expect(200);
+    post(&server, "transform/decode/open", json!({ "value": token })).expect(200);
+    let purposes: Vec<Value> = disclosures(&server, "synthetic-asks").iter().map(|one| one["purpose"].clone()).collect();
+    assert_eq!(purposes, [json!(null), json!("access"), json!("audit"), json!(null)]);
+
+    // A transformation's own list stands in the place of the mount's, and an export needs all of them.
+    server.root_write("transform/transformations/tokenization/open", json!({ "purposes": ["claims"] }));
+    reveal("open", "audit").expect(400);
+    reveal("open", "claims").expect(200);
+    post(&server, "transform/decode/open", json!({ "value": token })).expect(400);
+    export("access").expect(400);
+    export("claims").expect(200);
+    // A batch has one purpose, which each of its transformations judges.
+    server.root_write("transform/role/both", json!({ "transformations": ["note", "open"] }));
+    let note = bound(&server, "app", Value::Null, "v")["value"].clone();
+    let batch = json!({ "purpose": "claims", "batch_input": [{ "value": token, "transformation": "open" }, { "value": note, "transformation": "note" }] });
+    let answer = post(&server, "transform/decode/both", batch).expect(200);
+    assert_eq!((&results(&answer)[0]["decoded_value"], &results(&answer)[1]["status"]), (&json!("v"), &json!(400)));
+    let written = server.sql("postgres", "SELECT string_agg(body, ' ') FROM ledger_entry").unwrap();
+    assert!(!written.contains("canary"), "a refused purpose is in the ledger");
+    assert!(written.contains("(unlisted)"));
+}
+
+#[test]
+fn a_mounts_configuration_is_for_those_who_may() {
+    let server = tokenizing();
+    let nobody = server.token_in(&["nobody"]);
+    for (method, body) in [("GET", Value::Null), ("POST", json!({ "purposes": ["a"] }))] {
+        server.ask(&nobody, method, "transform/config", body.clone()).expect(403);
+        server.ask("", method, "transform/config", body).expect(403);
+    }
+    let policy = r#"permit (principal in Group::"reader", action == Action::"read_setting", resource == Setting::"transform/config");"#;
+    server.root_write("sys/policies/acl/reader", json!({ "policy": policy }));
+    let reader = server.token_in(&["reader"]);
+    server.ask(&reader, "GET", "transform/config", Value::Null).expect(200);
+    server.ask(&reader, "POST", "transform/config", json!({ "purposes": ["a"] })).expect(403);
+    let rights = server.ask(&reader, "POST", "sys/capabilities-self", json!({ "paths": ["transform/config"] })).expect(200);
+    assert_eq!(rights.data()["capabilities"], json!(["read"]));
 }

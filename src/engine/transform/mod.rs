@@ -9,9 +9,12 @@ mod config;
 mod decode;
 mod encode;
 mod keys;
+mod limits;
+mod mount_config;
 mod op;
 mod parse;
 pub mod place;
+mod purposes;
 mod run;
 mod settings;
 mod subjects;
@@ -30,6 +33,7 @@ use crate::store::work::Work;
 
 use super::{Engine, Tools};
 use keys::{KeyCache, TokenIds};
+use limits::Limits;
 pub use op::TransformOp;
 
 /// The engine of all transform mounts.
@@ -39,12 +43,13 @@ pub struct Transform {
     keys: KeyCache,
     ids: TokenIds,
     lookup: TokenLookup,
+    limits: Limits,
 }
 
 impl Transform {
     #[must_use]
     pub fn new(tools: Tools) -> Self {
-        Self { tools, keys: KeyCache::default(), ids: TokenIds::default(), lookup: TokenLookup::default() }
+        Self { tools, keys: KeyCache::default(), ids: TokenIds::default(), lookup: TokenLookup::default(), limits: Limits::default() }
     }
 
     /// Forgets the unwrapped keys: the directory or the keyring changed.

@@ -11,6 +11,7 @@ use crate::model::fault::Fault;
 use crate::model::operation::{Circumstances, Operation, Resource, ResourceKind};
 
 use super::config::subject_name;
+use super::limits::Harm;
 use super::settings::SettingOp;
 
 #[derive(Debug)]
@@ -43,6 +44,15 @@ pub(super) enum Use {
 }
 
 impl Use {
+    /// What a limit counts.
+    pub(super) fn harm(self) -> Option<Harm> {
+        match self {
+            Self::Encode => Some(Harm::Encoded),
+            Self::Decode => Some(Harm::Revealed),
+            Self::Validate | Self::Metadata | Self::DeleteByToken | Self::FindByValue | Self::DeleteByValue => None,
+        }
+    }
+
     fn action(self) -> Action {
         match self {
             Self::Encode => Action::Encode,

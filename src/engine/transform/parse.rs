@@ -5,9 +5,13 @@ use crate::model::clock::Timestamp;
 use crate::model::fault::Fault;
 use crate::model::members::Members;
 use crate::model::path::is_name;
+use crate::store::control::ControlKind;
 
 use super::Transform;
+use super::config::Transformation;
+use super::mount_config::{self, CONFIG};
 use super::op::{SubjectAct, SubjectOp, TransformOp, Use, What};
+use super::purposes::Given;
 use super::settings::{SettingOp, name_of, read_draft, read_role, read_version};
 
 /// Disclosures and exported values of one answer, unless the caller says otherwise, and at most.
@@ -101,12 +105,26 @@ impl Transform {
                     None => 0,
                 };
                 let purpose = one_purpose(call.purpose.take(), &mut members)?;
+                let purpose = purpose.map(|word| self.listed_somewhere(&call, word)).transpose()?;
                 SubjectAct::Export { after, limit: page(&mut members, &call)?, purpose }
             }
             _ => SubjectAct::Read,
         };
         let unknown = members.finish(&[])?;
         Ok((What::Subject(SubjectOp { hash, act }), unknown))
+    }
+
+    /// An export may reveal values of any transformation of the mount.
+    fn listed_somewhere(&self, call: &Call, word: String) -> Result<String, Fault> {
+        let (snapshot, mount, mut given) = (self.snapshot(), call.mount.id, Given::new(word));
+        given.look_in(&mount_config::of_mount(&snapshot, mount)?.purposes);
+        for name in snapshot.names(ControlKind::Transformation, mount) {
+            // One that cannot be honoured counts as absent; carrying the operation out says so.
+            if let Ok(Some(transformation)) = snapshot.get::<Transformation>(ControlKind::Transformation, mount, name) {
+                given.look_in(&transformation.purposes);
+            }
+        }
+        given.recorded()
     }
 
     pub(super) fn subject_hash(&self, call: &Call, members: &Members, subject: &goldfin_crypto::Plaintext) -> Result<[u8; 32], Fault> {
@@ -151,6 +169,8 @@ fn setting(call: &mut Call, segments: &[&str]) -> Result<(SettingOp, usize), Fau
     let filter = call.query.value("filter").map(str::to_owned);
     let mut members = call.members()?;
     let op = match (segments, verb) {
+        ([CONFIG], Verb::Read) => SettingOp::ReadConfig,
+        ([CONFIG], Verb::Write) => SettingOp::WriteConfig(mount_config::read_draft(&mut members)?),
         (["role"], Verb::List) => SettingOp::ListRoles(filter),
         (["role", name], Verb::Read) => SettingOp::ReadRole(name_of(name)?),
         (["role", name], Verb::Write) => SettingOp::WriteRole(name_of(name)?, read_role(&mut members)?),
@@ -171,7 +191,7 @@ fn setting(call: &mut Call, segments: &[&str]) -> Result<(SettingOp, usize), Fau
         (["transformations", "tokenization", "keys", rest @ ..] | ["tokenization", "keys", rest @ ..], verb) => {
             key_setting(&mut members, rest, verb)?
         }
-        (["role" | "transformation" | "transformations" | "tokenization", ..], _) => return Err(Fault::WrongVerb),
+        ([CONFIG, ..] | ["role" | "transformation" | "transformations" | "tokenization", ..], _) => return Err(Fault::WrongVerb),
         _ => return Err(Fault::not_found("the transform engine has no such path")),
     };
     let unknown = members.finish(&[])?;

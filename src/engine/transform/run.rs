@@ -17,13 +17,18 @@ use super::Transform;
 use super::batch::{self, Answered};
 use super::config::{Role, Transformation};
 use super::keys::TransformationKeys;
+use super::limits::Load;
+use super::mount_config::{self, MountConfig};
 use super::op::{Target, TransformOp, Use, ValuesOp, What, classes};
+use super::purposes;
 
 /// A transformation that a request may use, with its keys.
 #[derive(Debug)]
 pub(super) struct Ready {
     pub config: Arc<Transformation>,
     pub keys: Arc<TransformationKeys>,
+    /// How many values an account may encode or reveal in an hour, whichever this is; 0 is without limit.
+    pub limit: u64,
 }
 
 /// What became of each item, in their order.
@@ -35,9 +40,12 @@ impl Transform {
         match &op.what {
             // Boxed, like what asks the database: encoding and decoding are not to pay for its size.
             What::Setting(setting) => Box::pin(self.settle(setting, op.unknown, work)).await,
-            What::Subject(subject) => Box::pin(self.about(subject, work)).await.map(|reply| reply.warn_of_unknown(op.unknown)),
+            What::Subject(subject) => {
+                Box::pin(self.about(subject, permit.principal().name(), work)).await.map(|reply| reply.warn_of_unknown(op.unknown))
+            }
             What::Values(values) => {
                 let targets = self.ready(permit, values, work).await?;
+                self.within_limits(permit, values, &targets, work).await?;
                 let results = self.results(values, &targets, work).await?;
                 note(values, &targets, &results, work);
                 let answered = batch::answer(values, results);
@@ -48,6 +56,41 @@ impl Transform {
                 answered.map(|reply| reply.warn_of_unknown(op.unknown))
             }
         }
+    }
+
+    /// Refuses the whole request before it does anything when a limit would be passed.
+    async fn within_limits(
+        &self,
+        permit: &Authorized<TransformOp>,
+        op: &ValuesOp,
+        targets: &[Result<Ready, Fault>],
+        work: &mut Work,
+    ) -> Result<(), Fault> {
+        let Some(harm) = op.usage.harm() else { return Ok(()) };
+        if targets.iter().flatten().all(|ready| ready.limit == 0) {
+            return Ok(());
+        }
+        let load = |(number, (target, ready)): (usize, (&'_ Target, &'_ Result<Ready, Fault>))| {
+            let ready = ready.as_ref().ok()?;
+            let count = op.items.iter().filter(|item| item.input.as_ref().is_ok_and(|input| input.target == number)).count();
+            Some((number, target.name.as_deref().unwrap_or_default().to_owned(), ready.config.clone(), ready.limit, count))
+        };
+        let loads: Vec<_> = op.targets.iter().zip(targets).enumerate().filter_map(load).collect();
+        let loads: Vec<Load<'_>> = loads
+            .iter()
+            .map(|(_, name, config, limit, count)| Load {
+                transformation: config.number,
+                name,
+                class: config.class.as_deref(),
+                limit: *limit,
+                count: *count,
+            })
+            .collect();
+        let spent = Box::pin(self.limits.spend(permit.principal().name(), harm, &loads, work)).await;
+        if spent.is_err() {
+            work.facts.count = u64::try_from(op.items.len()).ok();
+        }
+        spent
     }
 
     async fn results(&self, op: &ValuesOp, targets: &[Result<Ready, Fault>], work: &mut Work) -> Result<Results, Fault> {
@@ -66,16 +109,18 @@ impl Transform {
         let Some(role) = snapshot.get::<Role>(ControlKind::Role, mount, &op.role)? else {
             return Err(Fault::invalid("the role does not exist, create it under `role/` of this mount"));
         };
+        let of_mount = mount_config::of_mount(&snapshot, mount)?;
         let mut ready = Vec::with_capacity(op.targets.len());
         for (part, target) in op.targets.iter().enumerate() {
             if !permit.permits(part) {
                 ready.push(Err(Fault::Denied));
                 continue;
             }
-            ready.push(match usable(&snapshot, mount, op, &role, target) {
+            ready.push(match usable(&snapshot, &of_mount, mount, op, &role, target) {
                 Ok((name, config)) => {
                     let keys = self.keys.keys(work.store(), &self.tools.barrier, mount, name, &config).await?;
-                    Ok(Ready { config, keys })
+                    let limit = op.usage.harm().map_or(0, |harm| of_mount.limit(&config, harm));
+                    Ok(Ready { config, keys, limit })
                 }
                 Err(fault) => Err(fault),
             });
@@ -86,6 +131,7 @@ impl Transform {
 
 fn usable<'a>(
     snapshot: &Snapshot,
+    of_mount: &MountConfig,
     mount: MountId,
     op: &ValuesOp,
     role: &Role,
@@ -112,11 +158,11 @@ fn usable<'a>(
     if !config.allows_role(&op.role) {
         return invalid(Complaint::new("the transformation does not allow this role, add it to its `allowed_roles`").stored(name));
     }
+    purposes::check(op.purpose.as_deref(), &config.purposes, &of_mount.purposes, op.usage == Use::Decode)?;
     match op.usage {
         _ if op.format => {
             return invalid(Complaint::new("the transformation makes opaque tokens, which have no decode formats").stored(name));
         }
-        Use::Decode => config.check_purpose(op.purpose.as_deref())?,
         Use::DeleteByToken if !config.deletion_allowed => {
             return invalid(Complaint::new("the transformation does not allow deletion, set its `deletion_allowed`").stored(name));
         }

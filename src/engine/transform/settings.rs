@@ -18,6 +18,7 @@ use crate::store::work::Work;
 use super::Transform;
 use super::config::{MappingMode, Role, Transformation, matches_glob};
 use super::keys::{format, new_key};
+use super::mount_config::{CONFIG, MountDraft, read_limit};
 use super::place::TransformKeyPlace;
 
 /// The most names in one list of a setting.
@@ -25,6 +26,8 @@ const MOST: usize = 1000;
 
 #[derive(Debug)]
 pub(super) enum SettingOp {
+    ReadConfig,
+    WriteConfig(MountDraft),
     ReadRole(String),
     WriteRole(String, Option<Vec<String>>),
     DeleteRole(String),
@@ -57,13 +60,15 @@ pub(super) struct Draft {
     class: Option<Option<String>>,
     prefix: Option<String>,
     purposes: Option<Vec<String>>,
+    max_encoded_per_hour: Option<u64>,
+    max_revealed_per_hour: Option<u64>,
 }
 
 impl SettingOp {
     pub(super) fn action(&self) -> Action {
         match self {
-            Self::ReadRole(_) | Self::ReadTransformation(_) | Self::ReadKey(_) => Action::ReadSetting,
-            Self::WriteRole(..) | Self::WriteTransformation(..) => Action::WriteSetting,
+            Self::ReadConfig | Self::ReadRole(_) | Self::ReadTransformation(_) | Self::ReadKey(_) => Action::ReadSetting,
+            Self::WriteConfig(_) | Self::WriteRole(..) | Self::WriteTransformation(..) => Action::WriteSetting,
             Self::DeleteRole(_) | Self::DeleteTransformation(_) => Action::DeleteSetting,
             Self::ListRoles(_) | Self::ListTransformations { .. } | Self::ListKeys(_) => Action::ListSettings,
             Self::RotateKey(_) | Self::ConfigureKey(..) | Self::TrimKey(..) => Action::RotateSetting,
@@ -73,6 +78,7 @@ impl SettingOp {
     /// The one place below the mount, whichever of its paths a request used.
     pub(super) fn place(&self) -> String {
         match self {
+            Self::ReadConfig | Self::WriteConfig(_) => CONFIG.to_owned(),
             Self::ReadRole(name) | Self::WriteRole(name, _) | Self::DeleteRole(name) => format!("role/{name}"),
             Self::ListRoles(_) => "role".to_owned(),
             Self::ReadTransformation(name) | Self::WriteTransformation(name, _) | Self::DeleteTransformation(name) => {
@@ -139,8 +145,15 @@ pub(super) fn read_draft(members: &mut Members, typed: bool) -> Result<Draft, Fa
         deletion_allowed: members.flag("deletion_allowed")?,
         class,
         prefix: members.word("prefix")?.filter(|prefix| !prefix.is_empty()),
-        purposes: names(members, "purposes", |purpose| is_name(purpose) && purpose.len() <= 64)?,
+        purposes: read_purposes(members)?,
+        max_encoded_per_hour: read_limit(members, "max_encoded_per_hour")?,
+        max_revealed_per_hour: read_limit(members, "max_revealed_per_hour")?,
     })
+}
+
+/// Reads a list of purposes.
+pub(super) fn read_purposes(members: &mut Members) -> Result<Option<Vec<String>>, Fault> {
+    names(members, "purposes", |purpose| is_name(purpose) && purpose.len() <= 64)
 }
 
 /// A version of a key out of a body.
@@ -166,6 +179,8 @@ impl Transform {
     pub(super) async fn settle(&self, setting: &SettingOp, unknown: usize, work: &mut Work) -> Result<Reply, Fault> {
         let mount = work.mount_id();
         match setting {
+            SettingOp::ReadConfig => self.read_mount_config(mount),
+            SettingOp::WriteConfig(draft) => self.write_mount_config(work, draft).await,
             SettingOp::ReadRole(name) => {
                 let role = self.snapshot().get::<Role>(ControlKind::Role, mount, name)?.ok_or_else(no_role)?;
                 Ok(Reply::data(Node::object([("transformations", Node::texts(role.transformations.iter().cloned()))])))
@@ -306,6 +321,8 @@ impl Draft {
         to.mapping_mode = self.mapping_mode.unwrap_or(to.mapping_mode);
         to.max_ttl = self.max_ttl.unwrap_or(to.max_ttl);
         to.deletion_allowed = self.deletion_allowed.unwrap_or(to.deletion_allowed);
+        to.max_encoded_per_hour = self.max_encoded_per_hour.unwrap_or(to.max_encoded_per_hour);
+        to.max_revealed_per_hour = self.max_revealed_per_hour.unwrap_or(to.max_revealed_per_hour);
         if let Some(roles) = &self.allowed_roles {
             to.allowed_roles.clone_from(roles);
         }
@@ -326,11 +343,11 @@ pub(super) fn name_of(segment: &str) -> Result<String, Fault> {
     checked_name(segment)
 }
 
-fn read_body<T: serde::de::DeserializeOwned>(body: &str) -> Result<T, Fault> {
+pub(super) fn read_body<T: serde::de::DeserializeOwned>(body: &str) -> Result<T, Fault> {
     serde_json::from_str(body).map_err(|_| Fault::Integrity("a control row cannot be read"))
 }
 
-fn write_body<T: serde::Serialize>(document: &T) -> Result<String, Fault> {
+pub(super) fn write_body<T: serde::Serialize>(document: &T) -> Result<String, Fault> {
     serde_json::to_string(document).map_err(|_| Fault::Internal("control row"))
 }
 

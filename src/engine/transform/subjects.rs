@@ -27,9 +27,12 @@ use super::Transform;
 use super::config::{Transformation, subject_name};
 use super::decode::decrypt;
 use super::encode::export_key;
+use super::limits::{Harm, Load};
+use super::mount_config::{self, MountConfig};
 use super::op::{SubjectAct, SubjectOp};
 use super::parse::page_text;
 use super::place::{SubjectKeyPlace, TokenMetadata, TokenRowId, TokenSecretPlace, TokenValue, subject_key_id};
+use super::purposes;
 use super::run::{Results, read_metadata};
 
 /// A living subject's number and key.
@@ -106,7 +109,7 @@ impl Transform {
         Ok(keys)
     }
 
-    pub(super) async fn about(&self, op: &SubjectOp, work: &mut Work) -> Result<Reply, Fault> {
+    pub(super) async fn about(&self, op: &SubjectOp, account: &str, work: &mut Work) -> Result<Reply, Fault> {
         work.facts.subject = Some(op.hash);
         match &op.act {
             SubjectAct::Read => {
@@ -114,31 +117,44 @@ impl Transform {
                 Ok(Reply::data(holdings_node(&op.hash, &held, &names(&self.snapshot(), work.mount_id())?)))
             }
             SubjectAct::Erase => erase(op, work).await,
-            SubjectAct::Export { after, limit, purpose } => self.export(op, *after, *limit, purpose.as_deref(), work).await,
+            SubjectAct::Export { after, limit, purpose } => self.export(op, account, (*after, *limit), purpose.as_deref(), work).await,
             SubjectAct::Disclosures { before, limit } => disclosures(op, *before, *limit, work).await,
         }
     }
 
     /// The values of exportable transformations. The others can be read by nobody who does not hold their tokens.
-    async fn export(&self, op: &SubjectOp, after: i64, limit: i64, purpose: Option<&str>, work: &mut Work) -> Result<Reply, Fault> {
+    async fn export(
+        &self,
+        op: &SubjectOp,
+        account: &str,
+        (after, limit): (i64, i64),
+        purpose: Option<&str>,
+        work: &mut Work,
+    ) -> Result<Reply, Fault> {
         let held = known(subject::holdings(work, &op.hash).await?)?;
         let Some(SubjectKey { id, key }) = self.living(work, &[op.hash]).await?.remove(&op.hash) else {
             return Err(Fault::Gone("the subject was erased".into()));
         };
-        let names = names(&self.snapshot(), work.mount_id())?;
+        let snapshot = self.snapshot();
+        let (names, of_mount) = (names(&snapshot, work.mount_id())?, mount_config::of_mount(&snapshot, work.mount_id())?);
+        purposes::check_known(purpose, &of_mount.purposes)?;
         let rows = transform::exportable(work.store(), id, after, limit).await?;
         let more = i64::try_from(rows.len()).is_ok_and(|count| count == limit);
         let next = rows.last().filter(|_| more).map(|row| row.id.to_string());
-        let mut values = Vec::with_capacity(rows.len());
-        let mut classes: Vec<String> = Vec::new();
+        let mut shown = Vec::with_capacity(rows.len());
         for row in rows {
             // Of a transformation that is deleted, or past its end: nobody's to read any more.
             let Some((name, config)) = names.get(&row.transformation) else { continue };
             if row.expires.is_some_and(|expires| expires <= work.now()) {
                 continue;
             }
-            config.check_purpose(purpose)?;
-            classes.extend(config.class.clone());
+            purposes::check(purpose, &config.purposes, &[], true)?;
+            shown.push((row, name.as_str(), config.as_ref()));
+        }
+        self.limits.spend(account, Harm::Revealed, &loads(&shown, &of_mount), work).await?;
+        let mut classes: Vec<String> = shown.iter().filter_map(|(_, _, config)| config.class.clone()).collect();
+        let mut values = Vec::with_capacity(shown.len());
+        for (row, name, config) in shown {
             values.push(exported(work.mount_id(), &key, row, name, config)?);
         }
         classes.sort_unstable();
@@ -148,6 +164,24 @@ impl Transform {
         let total: i64 = held.tokens.iter().map(|(_, count)| count).sum();
         Ok(Reply::data(Node::object([("held", Node::whole(total)), ("next", Node::text_or_null(next)), ("values", Node::List(values))])))
     }
+}
+
+/// What an export is about to reveal of each transformation.
+fn loads<'a>(shown: &[(ExportRow, &'a str, &'a Transformation)], of_mount: &MountConfig) -> Vec<Load<'a>> {
+    let mut loads: Vec<Load<'a>> = Vec::new();
+    for (_, name, config) in shown {
+        match loads.iter_mut().find(|load| load.transformation == config.number) {
+            Some(load) => load.count += 1,
+            None => loads.push(Load {
+                transformation: config.number,
+                name,
+                class: config.class.as_deref(),
+                limit: of_mount.limit(config, Harm::Revealed),
+                count: 1,
+            }),
+        }
+    }
+    loads
 }
 
 fn exported(mount: MountId, key: &DataKey, row: ExportRow, name: &str, config: &Transformation) -> Result<Node, Fault> {

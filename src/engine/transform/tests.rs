@@ -32,7 +32,7 @@ fn formats(prefix: &str, number: i32) -> TokenFormat {
 
 fn ready(number: i32) -> Ready {
     let keys = TransformationKeys { format: formats("pii", number), versions: vec![(1, key(number, 1))] };
-    Ready { config: Arc::new(Transformation::new(number, NOW)), keys: Arc::new(keys) }
+    Ready { config: Arc::new(Transformation::new(number, NOW)), keys: Arc::new(keys), limit: 0 }
 }
 
 fn make(ready: &Ready, id: i64, value: &str, expires: Option<Timestamp>) -> (String, TokenRow) {

@@ -69,19 +69,20 @@ pub struct Disclosure {
     pub count: i64,
 }
 
-/// Where a page ended: time, stream and number of its last entry.
-pub type PageEnd = (Timestamp, i32, i64);
+/// Which disclosures are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    pub since: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+    /// Where the page before ended: time, stream and number of its last entry.
+    pub before: Option<(Timestamp, i32, i64)>,
+    pub limit: i64,
+}
 
 /// The entries of `actions` that revealed something of a subject, newest first. The page is cut before the bodies are read: the body of a large batch is large.
-pub async fn of_subject(
-    store: &Store,
-    subject: &[u8; 32],
-    actions: &[String],
-    before: Option<PageEnd>,
-    limit: i64,
-) -> Result<Vec<Disclosure>, StoreError> {
+pub async fn of_subject(store: &Store, subject: &[u8; 32], actions: &[String], page: &Page) -> Result<Vec<Disclosure>, StoreError> {
     let mut connection = store.connection().await?;
-    let (time, stream, seq) = match before {
+    let (time, stream, seq) = match page.before {
         Some((time, stream, seq)) => (Some(time.to_date()), Some(stream), Some(seq)),
         None => (None, None, None),
     };
@@ -92,12 +93,14 @@ pub async fn of_subject(
                FROM ledger_entry e
                WHERE e.subject = $1 AND e.action = ANY ($2) AND e.decision = 'granted'
                  AND ($3::timestamptz IS NULL OR (e.time, e.stream, e.seq) < ($3, $4::integer, $5::bigint))
+                 AND ($7::timestamptz IS NULL OR e.time >= $7) AND ($8::timestamptz IS NULL OR e.time < $8)
                ORDER BY e.time DESC, e.stream DESC, e.seq DESC LIMIT $6
            ), among AS MATERIALIZED (
                SELECT n.stream, n.seq, n.time, string_agg(nullif(n.class, ''), ',' ORDER BY n.class) AS class, sum(n.count)::bigint AS count
                FROM ledger_subject n JOIN ledger_entry e USING (stream, seq)
                WHERE n.subject = $1 AND e.action = ANY ($2) AND e.decision = 'granted'
                  AND ($3::timestamptz IS NULL OR (n.time, n.stream, n.seq) < ($3, $4::integer, $5::bigint))
+                 AND ($7::timestamptz IS NULL OR n.time >= $7) AND ($8::timestamptz IS NULL OR n.time < $8)
                GROUP BY n.stream, n.seq, n.time
                ORDER BY n.time DESC, n.stream DESC, n.seq DESC LIMIT $6
            ), page AS MATERIALIZED (
@@ -114,7 +117,9 @@ pub async fn of_subject(
         time,
         stream,
         seq,
-        limit
+        page.limit,
+        page.since.map(Timestamp::to_date),
+        page.until.map(Timestamp::to_date)
     )
     .fetch_all(&mut *connection)
     .await?)

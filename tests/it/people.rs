@@ -195,3 +195,88 @@ fn a_mounts_configuration_is_for_those_who_may() {
     let rights = server.ask(&reader, "POST", "sys/capabilities-self", json!({ "paths": ["transform/config"] })).expect(200);
     assert_eq!(rights.data()["capabilities"], json!(["read"]));
 }
+
+/// `goldfin` as an administrator runs it; what it printed, its messages, its exit code.
+fn command(server: &Server, arguments: &[&str], input: &str) -> (String, String, i32) {
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_goldfin"))
+        .args(arguments)
+        .envs([("GOLDFIN_ADDR", server.address()), ("GOLDFIN_CACERT", server.variable("VAULT_CACERT")), ("GOLDFIN_TOKEN", &server.root())])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (text(output.stdout), text(output.stderr), output.status.code().unwrap())
+}
+
+#[test]
+fn an_erasure_leaves_a_receipt() {
+    let server = tokenizing();
+    for _ in 0..3 {
+        bound(&server, "app", json!("synthetic-goes"), "v");
+    }
+    let folder = server.data().with_file_name("receipts");
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("erased.json").display().to_string();
+    let erase = ["subject", "erase", "--yes", "--receipt", file.as_str()];
+    let nowhere = ["subject", "erase", "--yes", "--receipt", "/nowhere/erased.json"];
+    let (_, said, code) = command(&server, &nowhere, "synthetic-goes");
+    assert!(code != 0 && said.contains("nothing was erased"), "{said}");
+    assert_eq!(server.root_read("transform/subjects/synthetic-goes").data()["alive"], json!(true));
+
+    let (_, said, code) = command(&server, &erase, "synthetic-goes");
+    assert_eq!(code, 0, "{said}");
+    let receipt: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    let entry = &server.entries("action=erase_subject&limit=1")[0];
+    assert_eq!((&receipt["kind"], &receipt["version"]), (&json!("goldfin-erasure"), &json!(1)));
+    assert_eq!((&receipt["subject"], &receipt["erased"], &receipt["mount"]), (&entry["subject"], &json!(3), &json!("transform")));
+    for member in ["stream", "seq", "leaf"] {
+        assert_eq!(receipt["entry"][member], entry[member], "{member}");
+    }
+    assert_eq!((&receipt["request_id"], &entry["count"]), (&entry["request_id"], &json!(3)));
+    let held = server.root_read("transform/subjects/synthetic-goes");
+    assert_eq!((&receipt["time"], &held.data()["hash"]), (&held.data()["erased"][0], &receipt["subject"]));
+    assert!(!receipt.to_string().contains("synthetic"));
+    // No receipt is written over another, and a second erasure names the first one's time.
+    let (_, said, code) = command(&server, &erase, "synthetic-goes");
+    assert!(code != 0 && said.contains("is there already"), "{said}");
+    let again = server.ask(&server.root(), "DELETE", "transform/subjects/synthetic-goes", Value::Null).expect(200);
+    assert_eq!((&again.data()["erased"], &again.data()["time"]), (&json!(0), &receipt["time"]));
+}
+
+#[test]
+fn an_access_request_gets_everything_and_is_itself_a_disclosure() {
+    let server = tokenizing();
+    let settings = json!({ "mapping_mode": "exportable", "class": "open", "purposes": ["access-request"] });
+    make(&server, "transform", "open", "open", settings);
+    let batch: Vec<Value> = (0..1_234).map(|n| json!({ "value": format!("synthetic {n}"), "subject": "synthetic-asks" })).collect();
+    post(&server, "transform/encode/open", json!({ "batch_input": batch })).expect(200);
+    let file = server.data().with_file_name("person.json").display().to_string();
+    let export = ["subject", "export", "--output", file.as_str(), "--purpose", "access-request"];
+    let (_, said, code) = command(&server, &export, "synthetic-asks");
+    assert_eq!(code, 0, "{said}");
+    let written: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    let values: std::collections::HashSet<&str> =
+        written["values"].as_array().unwrap().iter().map(|one| one["value"].as_str().unwrap()).collect();
+    assert_eq!((values.len(), &written["held"], &written["next"]), (1_234, &json!(1_234), &Value::Null));
+    let seen = disclosures(&server, "synthetic-asks");
+    let told: Vec<Value> = seen.iter().map(|one| json!([one["action"], one["class"], one["purpose"], one["count"]])).collect();
+    let page = |count: u64| json!(["export_subject", "open", "access-request", count]);
+    assert_eq!(told, [page(234), page(1_000)]);
+    // What is held: classes and counts, no value.
+    let held = server.root_read("transform/subjects/synthetic-asks");
+    assert_eq!(held.data()["held"], json!([{ "class": "open", "count": 1_234, "transformation": "open" }]));
+    // A stretch of time.
+    let moment = seen[0]["time"].as_str().unwrap();
+    for (stretch, count) in [(format!("since={moment}"), 1), (format!("until={moment}"), 1), ("until=2020-01-01T00:00:00Z".to_owned(), 0)] {
+        let page = server.root_read(&format!("transform/subjects/synthetic-asks/disclosures?{stretch}"));
+        assert_eq!(page.data()["disclosures"].as_array().unwrap().len(), count, "{stretch}");
+    }
+    server.ask(&server.root(), "GET", "transform/subjects/synthetic-asks/disclosures?since=yesterday", Value::Null).expect(400);
+    let (listed, said, code) = command(&server, &["--format", "json", "subject", "disclosures", "--since", moment], "synthetic-asks");
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(serde_json::from_str::<Value>(&listed).unwrap()["disclosures"].as_array().unwrap().len(), 1);
+}

@@ -10,6 +10,8 @@ use crate::model::clock::Timestamp;
 use crate::model::fault::Fault;
 use crate::model::operation::{Circumstances, Operation, Resource, ResourceKind};
 
+use crate::store::disclosure::Page;
+
 use super::config::subject_name;
 use super::limits::Harm;
 use super::settings::SettingOp;
@@ -124,7 +126,7 @@ pub(super) enum SubjectAct {
     Read,
     Erase,
     Export { after: i64, limit: i64, purpose: Option<String> },
-    Disclosures { before: Option<(Timestamp, i32, i64)>, limit: i64 },
+    Disclosures(Page),
 }
 
 impl ValuesOp {
@@ -159,7 +161,7 @@ impl Operation for TransformOp {
                 SubjectAct::Read => Action::ReadSubject,
                 SubjectAct::Erase => Action::EraseSubject,
                 SubjectAct::Export { .. } => Action::ExportSubject,
-                SubjectAct::Disclosures { .. } => Action::ListDisclosures,
+                SubjectAct::Disclosures(_) => Action::ListDisclosures,
             },
         }
     }

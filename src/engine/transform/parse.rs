@@ -6,6 +6,7 @@ use crate::model::fault::Fault;
 use crate::model::members::Members;
 use crate::model::path::is_name;
 use crate::store::control::ControlKind;
+use crate::store::disclosure::Page;
 
 use super::Transform;
 use super::config::Transformation;
@@ -76,6 +77,11 @@ impl Transform {
         let after = |members: &mut Members, call: &Call| -> Result<Option<String>, Fault> {
             Ok(call.query.value("after").map(str::to_owned).or(members.word("after")?))
         };
+        let moment = |members: &mut Members, call: &Call, name: &'static str| -> Result<Option<Timestamp>, Fault> {
+            let given = call.query.value(name).map(str::to_owned).or(members.word(name)?).filter(|text| !text.is_empty());
+            let wrong = || members.wrong(name, "must be a moment as RFC 3339 writes it");
+            given.map(|text| Timestamp::from_rfc3339(&text).ok_or_else(wrong)).transpose()
+        };
         let (named, act) = match (segments, call.verb) {
             (["subjects"], Verb::Delete) | (["subjects", "erase"], Verb::Write) => (None, "erase"),
             (["subjects", "lookup"], Verb::Write) => (None, "read"),
@@ -97,7 +103,8 @@ impl Transform {
                     Some(text) => Some(parse_page(&text).ok_or_else(|| members.wrong("after", "must be the `next` of the page before"))?),
                     None => None,
                 };
-                SubjectAct::Disclosures { before, limit: page(&mut members, &call)? }
+                let (since, until) = (moment(&mut members, &call, "since")?, moment(&mut members, &call, "until")?);
+                SubjectAct::Disclosures(Page { since, until, before, limit: page(&mut members, &call)? })
             }
             "export" => {
                 let after = match after(&mut members, &call)? {

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use goldfin_crypto::digest::hex;
 use goldfin_crypto::{DataKey, Plaintext, TokenSecret, WrappedKey};
 
 use crate::model::change::Change;
@@ -17,9 +18,9 @@ use crate::model::reply::Reply;
 use crate::seal::barrier::{Barrier, fault};
 use crate::store::control::ControlKind;
 use crate::store::directory::Snapshot;
-use crate::store::disclosure::{self, Disclosure};
+use crate::store::disclosure::{self, Disclosure, Page};
 use crate::store::error::StoreError;
-use crate::store::subject::{self, Holdings, SubjectRow};
+use crate::store::subject::{self, Erased, Holdings, SubjectRow};
 use crate::store::transform::{self, ExportRow};
 use crate::store::work::Work;
 
@@ -118,7 +119,7 @@ impl Transform {
             }
             SubjectAct::Erase => erase(op, work).await,
             SubjectAct::Export { after, limit, purpose } => self.export(op, account, (*after, *limit), purpose.as_deref(), work).await,
-            SubjectAct::Disclosures { before, limit } => disclosures(op, *before, *limit, work).await,
+            SubjectAct::Disclosures(asked) => disclosures(op, asked, work).await,
         }
     }
 
@@ -205,17 +206,23 @@ fn exported(mount: MountId, key: &DataKey, row: ExportRow, name: &str, config: &
 /// Destroys the subject's key with the entry. Everything under it is unreadable from the commit on.
 async fn erase(op: &SubjectOp, work: &mut Work) -> Result<Reply, Fault> {
     let held = known(subject::holdings(work, &op.hash).await?)?;
-    let erased = subject::erase(work, &op.hash).await?;
-    let count: i64 = if erased.is_empty() { 0 } else { held.tokens.iter().map(|(_, count)| count).sum() };
-    work.facts.count = u64::try_from(count).ok();
-    let reply = Reply::data(Node::object([("erased", Node::whole(count)), ("subject", Node::text(subject_name(&op.hash)))]));
-    Ok(erased.into_iter().fold(reply, |reply, id| reply.then(Change::Subject(id))))
+    let Erased { ids, tokens } = subject::erase(work, &op.hash).await?;
+    work.facts.count = u64::try_from(tokens).ok();
+    // Who was erased before and did not come again keeps the time of then.
+    let at = if ids.is_empty() { held.erased.last().copied() } else { Some(work.now()) };
+    let reply = Reply::data(Node::object([
+        ("erased", Node::whole(tokens)),
+        ("hash", Node::text(hex(&op.hash))),
+        ("subject", Node::text(subject_name(&op.hash))),
+        ("time", Node::text_or_null(at.map(Timestamp::to_rfc3339))),
+    ]));
+    Ok(ids.into_iter().fold(reply, |reply, id| reply.then(Change::Subject(id))))
 }
 
 /// Who saw values of the subject: newest first, a page at a time.
-async fn disclosures(op: &SubjectOp, before: Option<(Timestamp, i32, i64)>, limit: i64, work: &mut Work) -> Result<Reply, Fault> {
-    let found = disclosure::of_subject(work.store(), &op.hash, &REVEALING.map(str::to_owned), before, limit).await?;
-    let more = i64::try_from(found.len()).is_ok_and(|count| count == limit);
+async fn disclosures(op: &SubjectOp, asked: &Page, work: &mut Work) -> Result<Reply, Fault> {
+    let found = disclosure::of_subject(work.store(), &op.hash, &REVEALING.map(str::to_owned), asked).await?;
+    let more = i64::try_from(found.len()).is_ok_and(|count| count == asked.limit);
     let next = found.last().filter(|_| more).map(|last| page_text((Timestamp::from_date(last.time), last.stream, last.seq)));
     let seen = found.into_iter().filter(|one| one.count > 0).map(shown).collect();
     Ok(Reply::data(Node::object([("disclosures", Node::List(seen)), ("next", Node::text_or_null(next))])))
@@ -287,6 +294,7 @@ fn holdings_node(hash: &[u8; 32], held: &Holdings, names: &HashMap<i32, (String,
     Node::object([
         ("alive", Node::Bool(held.alive)),
         ("erased", Node::texts(held.erased.iter().map(|at| at.to_rfc3339()))),
+        ("hash", Node::text(hex(hash))),
         ("held", Node::List(held_tokens.collect())),
         ("subject", Node::text(subject_name(hash))),
     ])

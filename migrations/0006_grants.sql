@@ -2,6 +2,8 @@
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON control, auth_token, replay, kv_secret, kv_version, transform_key, pii_token TO goldfin_app;
 GRANT SELECT, INSERT, UPDATE ON seal, kek, subject, allowance TO goldfin_app;
+-- To pass over the numbers of subjects whom a restored database no longer knows.
+GRANT SELECT, UPDATE ON SEQUENCE subject_id_seq TO goldfin_app;
 GRANT USAGE ON SEQUENCE mount_number, transformation_number, pii_token_block, subject_id_seq TO goldfin_app;
 
 GRANT SELECT ON ledger_stream, ledger_head, ledger_entry, ledger_subject TO goldfin_app;

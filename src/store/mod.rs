@@ -9,6 +9,7 @@ pub mod connect;
 pub mod control;
 pub mod directory;
 pub mod disclosure;
+pub mod erasure;
 pub mod error;
 pub mod expiry;
 pub mod keyring;

@@ -13,6 +13,7 @@ mod limits;
 mod login;
 mod people;
 mod privileges;
+mod restore;
 mod rotate;
 mod second_node;
 mod server;

@@ -58,6 +58,11 @@ pub(super) fn recorded_path(barrier: &Barrier, mount: &Mount, tail: &str) -> Opt
 }
 
 pub(super) fn unwrap_subject(barrier: &Barrier, mount: MountId, id: i64, hash: &[u8], wrapped: Vec<u8>) -> Result<DataKey, Fault> {
+    let known: [u8; 32] = hash.try_into().map_err(|_| Fault::Integrity("a subject's hash cannot be"))?;
+    if barrier.erased().holds(id, &known) {
+        tracing::error!(alarm = "erasure", subject = id, "the key of somebody who was erased was put back; it is not used");
+        return Err(Fault::Gone("the subject of this token was erased".into()));
+    }
     let key = barrier.unwrap_key(&SubjectKeyPlace { mount, id, hash }, &WrappedKey::from_stored(wrapped).map_err(fault)?)?;
     if key.id() == subject_key_id(id) { Ok(key) } else { Err(fault(goldfin_crypto::CryptoError::Integrity)) }
 }

@@ -15,6 +15,7 @@ pub mod expiry;
 pub mod keyring;
 pub mod kv;
 pub mod ledger;
+pub mod manifest;
 pub mod replay;
 pub mod rewrap;
 pub mod subject;

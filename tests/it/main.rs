@@ -11,6 +11,7 @@ mod kerberos;
 mod kv;
 mod limits;
 mod login;
+mod outages;
 mod people;
 mod privileges;
 mod restore;

@@ -9,7 +9,7 @@ use crate::transform::{make, post, results, tokenizing};
 
 /// Waits for the next hour where this one is nearly over: a limit begins anew with it.
 fn with_time_left_in_the_hour() {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let now = u64::try_from(goldfin::model::clock::Clock::system().now().unix_seconds()).unwrap();
     let left = 3600 - now % 3600;
     if left < 180 {
         std::thread::sleep(std::time::Duration::from_secs(left + 1));

@@ -71,9 +71,11 @@ struct Share {
     beyond: i64,
 }
 
+type OfAccounts = HashMap<Arc<str>, Share>;
+
 #[derive(Debug, Default)]
 pub(super) struct Limits {
-    shares: Mutex<HashMap<(i32, Harm), HashMap<Arc<str>, Share>>>,
+    shares: Mutex<HashMap<(i32, Harm), OfAccounts>>,
     asking: tokio::sync::Mutex<()>,
 }
 
@@ -117,12 +119,12 @@ impl Limits {
             return Err(Fault::Invalid(complaint.at(harm.member()).stored(load.name)));
         }
         let now_hour = work.now().unix_micros().div_euclid(HOUR_MICROS);
-        if let Spent::Done = self.from_memory(account, harm, load.transformation, now_hour, limit, count) {
+        if let Spent::Done = self.draw(account, harm, load.transformation, now_hour, limit, count) {
             return Ok(());
         }
         let _one = self.asking.lock().await;
         loop {
-            let needed = match self.from_memory(account, harm, load.transformation, now_hour, limit, count) {
+            let needed = match self.draw(account, harm, load.transformation, now_hour, limit, count) {
                 Spent::Done => return Ok(()),
                 Spent::Exhausted => return Err(self.reached(account, harm, load, work.now())),
                 Spent::Missing(needed) => needed,
@@ -141,7 +143,7 @@ impl Limits {
         }
     }
 
-    fn from_memory(&self, account: &str, harm: Harm, transformation: i32, hour: i64, limit: i64, count: i64) -> Spent {
+    fn draw(&self, account: &str, harm: Harm, transformation: i32, hour: i64, limit: i64, count: i64) -> Spent {
         let mut shares = self.shares.lock();
         let share = shares.get_mut(&(transformation, harm)).and_then(|accounts| accounts.get_mut(account));
         match share {

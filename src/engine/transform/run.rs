@@ -59,33 +59,29 @@ impl Transform {
     }
 
     /// Refuses the whole request before it does anything when a limit would be passed.
-    async fn within_limits(
+    async fn within_limits<'op>(
         &self,
         permit: &Authorized<TransformOp>,
-        op: &ValuesOp,
-        targets: &[Result<Ready, Fault>],
+        op: &'op ValuesOp,
+        targets: &'op [Result<Ready, Fault>],
         work: &mut Work,
     ) -> Result<(), Fault> {
         let Some(harm) = op.usage.harm() else { return Ok(()) };
         if targets.iter().flatten().all(|ready| ready.limit == 0) {
             return Ok(());
         }
-        let load = |(number, (target, ready)): (usize, (&'_ Target, &'_ Result<Ready, Fault>))| {
+        let load = |(number, (target, ready)): (usize, (&'op Target, &'op Result<Ready, Fault>))| {
             let ready = ready.as_ref().ok()?;
-            let count = op.items.iter().filter(|item| item.input.as_ref().is_ok_and(|input| input.target == number)).count();
-            Some((number, target.name.as_deref().unwrap_or_default().to_owned(), ready.config.clone(), ready.limit, count))
-        };
-        let loads: Vec<_> = op.targets.iter().zip(targets).enumerate().filter_map(load).collect();
-        let loads: Vec<Load<'_>> = loads
-            .iter()
-            .map(|(_, name, config, limit, count)| Load {
-                transformation: config.number,
-                name,
-                class: config.class.as_deref(),
-                limit: *limit,
-                count: *count,
+            let concerns = |item: &&super::op::Item| item.input.as_ref().is_ok_and(|input| input.target == number);
+            Some(Load {
+                transformation: ready.config.number,
+                name: target.name.as_deref().unwrap_or_default(),
+                class: ready.config.class.as_deref(),
+                limit: ready.limit,
+                count: op.items.iter().filter(concerns).count(),
             })
-            .collect();
+        };
+        let loads: Vec<Load<'op>> = op.targets.iter().zip(targets).enumerate().filter_map(load).collect();
         let spent = Box::pin(self.limits.spend(permit.principal().name(), harm, &loads, work)).await;
         if spent.is_err() {
             work.facts.count = u64::try_from(op.items.len()).ok();

@@ -218,7 +218,7 @@ impl Erase {
         }
         let ask = Ask::delete(self.person.path(session, "")?).called("erase a subject");
         let Some(path) = self.receipt else { return session.ask_and_show(&ask, "erased") };
-        let receipt = receipt_of(&bare(&self.person.mount), session.ask(&ask)?)?;
+        let receipt = receipt_of(bare(&self.person.mount), session.ask(&ask)?)?;
         if let Err(failure) = write_private(&path, receipt.pretty().as_bytes()) {
             // The person is erased; the receipt must not be lost with the file.
             session.out.show(&receipt)?;

@@ -6,17 +6,22 @@
 
 mod batch;
 mod config;
+mod convergent;
 mod decode;
 mod encode;
+mod find;
 mod keys;
 mod limits;
 mod mount_config;
 mod op;
 mod parse;
+mod per_value;
 pub mod place;
 mod purposes;
+mod redact;
 mod run;
 mod settings;
+mod state;
 mod subjects;
 #[cfg(test)]
 mod tests;

@@ -40,7 +40,7 @@ fn ready(number: i32) -> Ready {
         shape: None,
         versions: vec![(1, key(number, 1))],
     };
-    Ready { config: Arc::new(Transformation::new(number, NOW)), keys: Arc::new(keys), form: None }
+    Ready { config: Arc::new(Transformation::new(number, NOW)), keys: Arc::new(keys), form: None, limit: 0 }
 }
 
 fn make(ready: &Ready, id: i64, value: &str, expires: Option<Timestamp>) -> (String, TokenRow) {

@@ -13,6 +13,7 @@ mod login;
 mod mount;
 mod operator;
 mod path;
+mod pii_token;
 mod policy;
 mod rotate;
 mod subject;
@@ -38,6 +39,8 @@ pub enum ClientCommand {
     Encode(transform::Encode),
     Decode(transform::Decode),
     Validate(transform::Validate),
+    #[command(subcommand)]
+    PiiToken(pii_token::PiiToken),
     #[command(subcommand)]
     Subject(subject::Subject),
     #[command(subcommand)]
@@ -83,6 +86,7 @@ impl ClientCommand {
             Self::Encode(command) => command.run(session),
             Self::Decode(command) => command.run(session),
             Self::Validate(command) => command.run(session),
+            Self::PiiToken(command) => command.run(session),
             Self::Subject(command) => command.run(session),
             Self::Token(command) => command.run(session),
             Self::Account(command) => command.run(session),

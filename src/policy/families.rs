@@ -67,6 +67,8 @@ const KV: &[Family] = &[
 const TRANSFORM: &[Family] = &[
     family("encode", Place::Role, &[(&["update"], &[Action::Encode])]),
     family("decode", Place::Role, &[(&["update"], &[Action::Decode])]),
+    family("redact", Place::Role, &[(&["update"], &[Action::Encode])]),
+    family("restore", Place::Role, &[(&["update"], &[Action::Decode])]),
     family("validate", Place::Role, &[(&["update"], &[Action::LookupPiiToken])]),
     family("metadata", Place::Role, &[(&["update"], &[Action::LookupPiiToken])]),
     family("tokenized", Place::Role, &[(&["update"], &[Action::LookupPiiToken]), (&["delete"], &[Action::DeletePiiToken])]),

@@ -13,6 +13,7 @@ pub mod expiry;
 pub mod keyring;
 pub mod kv;
 pub mod ledger;
+pub mod manifest;
 pub mod removed;
 pub mod replay;
 pub mod rewrap;

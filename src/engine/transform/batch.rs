@@ -45,16 +45,16 @@ struct Around {
 }
 
 /// The transformations of a request while it is read.
-struct Targets<'a> {
-    snapshot: &'a Snapshot,
-    mount: crate::model::id::MountId,
-    role: &'a str,
-    wanted: Vec<Option<String>>,
-    found: Vec<Target>,
+pub(super) struct Targets<'a> {
+    pub snapshot: &'a Snapshot,
+    pub mount: crate::model::id::MountId,
+    pub role: &'a str,
+    pub wanted: Vec<Option<String>>,
+    pub found: Vec<Target>,
 }
 
 impl Targets<'_> {
-    fn index(&mut self, wanted: Option<String>) -> Result<usize, Fault> {
+    pub(super) fn index(&mut self, wanted: Option<String>) -> Result<usize, Fault> {
         if let Some(at) = self.wanted.iter().position(|known| *known == wanted) {
             return Ok(at);
         }
@@ -68,7 +68,7 @@ impl Targets<'_> {
 
     /// The purpose, if one of the transformations lists it or none has a list. Any other word of the caller's is kept out of the
     /// ledger; it would not have revealed anything.
-    fn listed(&self, purpose: String) -> String {
+    pub(super) fn listed(&self, purpose: String) -> String {
         let lists = self.found.iter().filter_map(|target| {
             let stored = self.snapshot.get::<Transformation>(ControlKind::Transformation, self.mount, target.name.as_deref()?);
             stored.ok().flatten().filter(|transformation| !transformation.purposes.is_empty())
@@ -192,7 +192,7 @@ impl Transform {
     }
 
     /// What only an encode takes; elsewhere these members are nobody's.
-    fn read_options(&self, call: &Call, members: &mut Members, usage: Use, around: &Options) -> Result<Options, Fault> {
+    pub(super) fn read_options(&self, call: &Call, members: &mut Members, usage: Use, around: &Options) -> Result<Options, Fault> {
         if usage != Use::Encode && !usage.by_value() {
             return Ok(Options::default());
         }
@@ -294,7 +294,7 @@ fn read_metadata(members: &mut Members) -> Result<Option<Arc<Plaintext>>, Fault>
     Ok(Some(Arc::new(written)))
 }
 
-fn read_partial_failure(members: &mut Members) -> Result<Option<u16>, Fault> {
+pub(super) fn read_partial_failure(members: &mut Members) -> Result<Option<u16>, Fault> {
     let wrong = members.wrong("partial_failure_response_code", "must be a status from 200 to 599");
     match members.whole("partial_failure_response_code")? {
         None | Some(0) => Ok(None),
@@ -307,7 +307,7 @@ fn read_partial_failure(members: &mut Members) -> Result<Option<u16>, Fault> {
     }
 }
 
-fn agree(purpose: &mut Option<String>, of_item: Option<String>) -> Result<(), Fault> {
+pub(super) fn agree(purpose: &mut Option<String>, of_item: Option<String>) -> Result<(), Fault> {
     match (&purpose, of_item) {
         (_, None) => Ok(()),
         (Some(known), Some(given)) if *known == given => Ok(()),
@@ -357,7 +357,7 @@ pub(super) fn answer(op: &ValuesOp, mut results: Vec<Result<Answered, Fault>>) -
     }))
 }
 
-fn concerns_all(fault: &Fault) -> bool {
+pub(super) fn concerns_all(fault: &Fault) -> bool {
     matches!(
         fault,
         Fault::Unavailable(_) | Fault::Sealed | Fault::OutcomeUnknown | Fault::Internal(_) | Fault::Conflict(_) | Fault::TooMany { .. }

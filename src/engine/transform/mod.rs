@@ -15,6 +15,7 @@ mod op;
 mod parse;
 mod per_value;
 pub mod place;
+mod redact;
 mod run;
 mod settings;
 mod state;

@@ -11,6 +11,7 @@ use crate::model::fault::Fault;
 use crate::model::operation::{Circumstances, Operation, Resource, ResourceKind};
 
 use super::config::subject_name;
+use super::redact::TextOp;
 use super::settings::SettingOp;
 use super::state::StateOp;
 
@@ -27,6 +28,7 @@ pub struct TransformOp {
 pub(super) enum What {
     Setting(SettingOp),
     Values(ValuesOp),
+    Text(TextOp),
     Subject(SubjectOp),
     State(StateOp),
 }
@@ -152,7 +154,7 @@ impl Operation for TransformOp {
     fn action(&self) -> Action {
         match &self.what {
             What::Setting(setting) => setting.action(),
-            What::Values(values) => values.usage.action(),
+            What::Values(values) | What::Text(TextOp { values, .. }) => values.usage.action(),
             What::State(state) => state.action(),
             What::Subject(subject) => match subject.act {
                 SubjectAct::Read => Action::ReadSubject,
@@ -166,7 +168,7 @@ impl Operation for TransformOp {
     fn resource(&self) -> Resource {
         match &self.what {
             What::Setting(setting) => Resource::within(ResourceKind::Setting, &self.mount, &setting.place()),
-            What::Values(values) => values.resource(&self.mount),
+            What::Values(values) | What::Text(TextOp { values, .. }) => values.resource(&self.mount),
             What::State(StateOp { target, .. }) => {
                 Resource::within(ResourceKind::Transformation, &self.mount, target.name.as_deref().unwrap_or_default())
                     .with_class(target.class.clone())
@@ -181,6 +183,7 @@ impl Operation for TransformOp {
         let (purpose, batch_size) = match &self.what {
             What::Values(values) => (values.purpose.clone(), values.items.len()),
             What::State(state) => state.circumstances(),
+            What::Text(text) => (text.values.purpose.clone(), text.count.max(1)),
             What::Subject(SubjectOp { act: SubjectAct::Export { purpose, .. }, .. }) => (purpose.clone(), 1),
             What::Setting(_) | What::Subject(_) => (None, 1),
         };
@@ -189,7 +192,7 @@ impl Operation for TransformOp {
 
     fn parts(&self) -> Vec<Resource> {
         match &self.what {
-            What::Values(values) if values.targets.len() > 1 => {
+            What::Values(values) | What::Text(TextOp { values, .. }) if values.targets.len() > 1 => {
                 values.targets.iter().map(|target| values.resource_of(&self.mount, target)).collect()
             }
             _ => Vec::new(),

@@ -41,7 +41,8 @@ impl Transform {
             ["transformations", "fpe" | "masking", ..] => {
                 return Err(Fault::invalid("transformations of this type are not supported yet, use `transformations/tokenization`"));
             }
-            ["redact" | "restore", _] => return Err(Fault::invalid("free text is not supported yet")),
+            ["redact", role] => self.texts(call, Use::Encode, role)?,
+            ["restore", role] => self.texts(call, Use::Decode, role)?,
             other => {
                 let (setting, unknown) = setting(&mut call, other)?;
                 (What::Setting(setting), unknown)

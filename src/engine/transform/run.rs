@@ -39,6 +39,7 @@ impl Transform {
             What::Setting(setting) => Box::pin(self.settle(setting, op.unknown, work)).await,
             What::Subject(subject) => Box::pin(self.about(subject, work)).await.map(|reply| reply.warn_of_unknown(op.unknown)),
             What::State(state) => Box::pin(self.state(state, work)).await.map(|reply| reply.warn_of_unknown(op.unknown)),
+            What::Text(text) => Box::pin(self.carry_out_texts(permit, text, work)).await.map(|reply| reply.warn_of_unknown(op.unknown)),
             What::Values(values) => {
                 let targets = self.ready(permit, values, work).await?;
                 let results = self.results(values, &targets, work).await?;
@@ -48,7 +49,7 @@ impl Transform {
         }
     }
 
-    async fn results(&self, op: &ValuesOp, targets: &[Result<Ready, Fault>], work: &mut Work) -> Result<Results, Fault> {
+    pub(super) async fn results(&self, op: &ValuesOp, targets: &[Result<Ready, Fault>], work: &mut Work) -> Result<Results, Fault> {
         match op.usage {
             Use::Encode => self.encode(op, targets, work).await,
             Use::Decode | Use::Validate | Use::Metadata => self.reveal(op, targets, work).await,
@@ -59,7 +60,12 @@ impl Transform {
     }
 
     /// The transformations of a request as they stand now. One that is refused fails its items only.
-    async fn ready(&self, permit: &Authorized<TransformOp>, op: &ValuesOp, work: &Work) -> Result<Vec<Result<Ready, Fault>>, Fault> {
+    pub(super) async fn ready(
+        &self,
+        permit: &Authorized<TransformOp>,
+        op: &ValuesOp,
+        work: &Work,
+    ) -> Result<Vec<Result<Ready, Fault>>, Fault> {
         let (snapshot, mount) = (self.snapshot(), work.mount_id());
         let Some(role) = snapshot.get::<Role>(ControlKind::Role, mount, &op.role)? else {
             return Err(Fault::invalid("the role does not exist, create it under `role/` of this mount"));

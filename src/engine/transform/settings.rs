@@ -171,7 +171,7 @@ impl Transform {
             }
             SettingOp::WriteRole(name, transformations) => self.write_role(work, name, transformations.as_deref()).await,
             SettingOp::DeleteRole(name) => {
-                control::delete(work, &ControlKey::new(ControlKind::Role, mount, name)).await?;
+                control::delete(work, self.tools.barrier.control(), &ControlKey::new(ControlKind::Role, mount, name)).await?;
                 Ok(Reply::nothing().then(Change::Directory))
             }
             SettingOp::ListRoles(filter) => self.names(ControlKind::Role, mount, filter.as_deref()),
@@ -185,7 +185,7 @@ impl Transform {
                     Ok(None) | Err(StoreError::Integrity(_)) => {}
                     Err(error) => return Err(error.into()),
                 }
-                control::delete(work, &key).await?;
+                control::delete(work, self.tools.barrier.control(), &key).await?;
                 transform::delete_keys(work, name).await?;
                 Ok(Reply::nothing().then(Change::Directory))
             }

@@ -15,6 +15,7 @@ mod operator;
 mod path;
 mod pii_token;
 mod policy;
+mod redact;
 mod rotate;
 mod subject;
 mod token;
@@ -39,6 +40,8 @@ pub enum ClientCommand {
     Encode(transform::Encode),
     Decode(transform::Decode),
     Validate(transform::Validate),
+    Redact(redact::Redact),
+    Unredact(redact::Unredact),
     #[command(subcommand)]
     PiiToken(pii_token::PiiToken),
     #[command(subcommand)]
@@ -87,6 +90,8 @@ impl ClientCommand {
             Self::Decode(command) => command.run(session),
             Self::Validate(command) => command.run(session),
             Self::PiiToken(command) => command.run(session),
+            Self::Redact(command) => command.run(session),
+            Self::Unredact(command) => command.run(session),
             Self::Subject(command) => command.run(session),
             Self::Token(command) => command.run(session),
             Self::Account(command) => command.run(session),

@@ -239,10 +239,8 @@ fn read_value(members: &mut Members, usage: Use) -> Result<Plaintext, Fault> {
     if usage == Use::Encode && value.is_empty() {
         return Err(members.wrong("value", "is empty, there is nothing to encode"));
     }
-    if usage == Use::Encode || usage.by_value() {
-        if value.len() > MAX_VALUE_BYTES {
-            return Err(members.wrong("value", "is larger than 1 MiB"));
-        }
+    if (usage == Use::Encode || usage.by_value()) && value.len() > MAX_VALUE_BYTES {
+        return Err(members.wrong("value", "is larger than 1 MiB"));
     }
     Ok(value)
 }

@@ -5,7 +5,6 @@ use goldfin_crypto::digest::hex;
 
 use crate::audit::chain;
 use crate::audit::verify::{Report, StreamReport, Verdict};
-use crate::model::clock::Timestamp;
 use crate::model::document::Node;
 use crate::store::ledger::StoredEntry;
 
@@ -25,25 +24,24 @@ pub(super) fn entry(stored: &StoredEntry) -> Node {
     Node::Object(members)
 }
 
-/// One entry a line.
+/// One entry a line: its canonical bytes with `mac` and `leaf` behind the last member, so that whoever cuts these off has what was hashed.
 pub(super) fn ndjson(entries: &[StoredEntry]) -> Plaintext {
     let mut out = Vec::with_capacity(entries.iter().map(|entry| entry.body.len() + 192).sum());
     for stored in entries {
-        entry(stored).write(&mut out);
+        match stored.body.strip_suffix('}') {
+            Some(members) if members.starts_with('{') && !members.contains('\n') => {
+                out.extend_from_slice(members.as_bytes());
+                out.extend_from_slice(b",\"mac\":\"");
+                out.extend_from_slice(hex(&stored.mac).as_bytes());
+                out.extend_from_slice(b"\",\"leaf\":\"");
+                out.extend_from_slice(hex(&chain::leaf(&stored.body)).as_bytes());
+                out.extend_from_slice(b"\"}");
+            }
+            _ => entry(stored).write(&mut out),
+        }
         out.push(b'\n');
     }
     Plaintext::new(out)
-}
-
-/// Where the next page begins: the time, stream and number of the last entry of this one, so that whoever reads NDJSON can make it too.
-pub(super) fn cursor(last: &StoredEntry) -> String {
-    format!("{},{},{}", Timestamp::from_date(last.time).to_rfc3339(), last.stream, last.seq)
-}
-
-pub(super) fn read_cursor(text: &str) -> Option<(time::OffsetDateTime, i32, i64)> {
-    let mut parts = text.splitn(3, ',');
-    let time = Timestamp::from_rfc3339(parts.next()?)?;
-    Some((time.to_date(), parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 pub(super) fn report(report: &Report) -> Node {
@@ -83,10 +81,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_reads_back() {
-        let time = Timestamp::from_unix_micros(1_700_000_000_000_001);
-        let place = read_cursor("2023-11-14T22:13:20.000001Z,3,77").expect("reads");
-        assert_eq!(place, (time.to_date(), 3, 77));
-        assert!(read_cursor("2023-11-14T22:13:20.000001Z,3").is_none());
+    fn a_line_is_the_canonical_bytes_with_its_proof_behind() {
+        let body = r#"{"v":1,"stream":3,"seq":7,"account":"a\"b","count":1}"#;
+        let stored = |body: &str| StoredEntry {
+            stream: 3,
+            seq: 7,
+            time: time::OffsetDateTime::UNIX_EPOCH,
+            request: uuid::Uuid::nil(),
+            account: String::new(),
+            action: String::new(),
+            resource: String::new(),
+            decision: String::new(),
+            subject: None,
+            change: None,
+            body: body.to_owned(),
+            mac: vec![0xab; 32],
+        };
+        let mut whole = Vec::new();
+        entry(&stored(body)).write(&mut whole);
+        whole.push(b'\n');
+        assert!(ndjson(&[stored(body)]).constant_time_eq(&Plaintext::new(whole)), "both ways of showing an entry agree");
+        let torn = ndjson(&[stored("{\"v\":1,\n\"x\":")]).expose_into();
+        assert_eq!(torn.iter().filter(|byte| **byte == b'\n').count(), 1, "an entry that somebody changed is one line too");
+        assert!(String::from_utf8_lossy(&torn).contains("unreadable"));
     }
 }

@@ -9,6 +9,7 @@ mod kdc;
 #[cfg(feature = "kerberos")]
 mod kerberos;
 mod kv;
+mod ledger_reading;
 mod ledger_search;
 mod login;
 mod privileges;

@@ -408,6 +408,8 @@ fn whoever_may_nothing_gets_nothing() {
         "rotate/status",
         "ledger/entries",
         "ledger/entries/1/1",
+        "ledger/export",
+        "ledger/summary",
         "ledger/verify",
     ];
     let deletes = ["mounts/secret", "auth/jwt", "policies/acl/operator", "policy/operator", "accounts/x"];

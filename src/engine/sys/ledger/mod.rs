@@ -1,8 +1,10 @@
 //! `sys/ledger`: reading and verifying what was recorded. Reading it is recorded like anything else.
 
 mod asking;
+mod export;
 mod run;
 mod shown;
+mod summary;
 
 use goldfin_crypto::Plaintext;
 
@@ -31,6 +33,8 @@ pub enum LedgerOp {
         stream: String,
         seq: i64,
     },
+    Export(export::Export),
+    Summary(summary::Summary),
     Verify,
 }
 
@@ -53,6 +57,8 @@ pub(super) fn parse(mut call: Call, rest: &str) -> Result<LedgerOp, Fault> {
             Ok(LedgerOp::Entries { search, ndjson: is_ndjson(call.query.value("format"))? })
         }
         "search" => parse_search(&mut call),
+        "export" => export::parse(&call).map(LedgerOp::Export),
+        "summary" => summary::parse(&call).map(LedgerOp::Summary),
         "verify" => {
             if !matches!(call.verb, Verb::Read | Verb::Write) {
                 return Err(Fault::WrongVerb);

@@ -26,6 +26,8 @@ impl System {
                 page(&search, *ndjson, work).await
             }
             LedgerOp::Entry { stream, seq } => entry(stream, *seq, work).await,
+            LedgerOp::Export(export) => export.run(work).await,
+            LedgerOp::Summary(summary) => summary.run(work).await,
             LedgerOp::Verify => {
                 let mut reading = Reading::begin(work.store()).await?;
                 let report = verify(&mut reading, &self.tools.barrier.ledger()).await?;

@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::audit::verify::{Report, verify};
 use crate::config::{Config, LogFormat};
+use crate::gate::strangers::Strangers;
 use crate::gate::{Founding, Gate, Workshop};
 use crate::http::limits::Limits;
 use crate::http::probe::Site;
@@ -165,6 +166,7 @@ impl Running {
             clock: clock.clone(),
             key_file: node.key_file,
             companions,
+            strangers: Arc::new(Strangers::new(node.limits.strangers())),
         };
         let gate = Gate::open(founding).await.map_err(BootError::new)?;
         let site = Site {

@@ -6,6 +6,7 @@
 mod expiry;
 mod rewrap;
 mod self_check;
+mod strangers;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub fn spawn(workshop: Workshop) -> Jobs {
     let mut tasks = JoinSet::new();
     tasks.spawn(repeat(workshop.clone(), rewrap::Rewrap::default()));
     tasks.spawn(repeat(workshop.clone(), expiry::Expiry));
+    tasks.spawn(repeat(workshop.clone(), strangers::Strangers));
     tasks.spawn(repeat(workshop, self_check::SelfCheck));
     Jobs(tasks)
 }

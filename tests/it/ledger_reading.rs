@@ -123,7 +123,10 @@ fn summaries_count_what_the_views_count() {
     let rows = |by: &str| server.root_read(&format!("sys/ledger/summary?by={by}")).data()["rows"].as_array().unwrap().clone();
     let root = rows("accounts").into_iter().find(|row| row["account"] == json!("root")).unwrap();
     assert_eq!(root["revealed"], json!(5));
-    assert_eq!(root["requests"].as_i64().unwrap(), ["granted", "denied", "failed"].iter().map(|name| root[*name].as_i64().unwrap()).sum::<i64>());
+    assert_eq!(
+        root["requests"].as_i64().unwrap(),
+        ["granted", "denied", "failed"].iter().map(|name| root[*name].as_i64().unwrap()).sum::<i64>()
+    );
     let reveals = rows("reveals");
     assert_eq!(reveals.iter().map(|row| row["revealed"].as_i64().unwrap()).sum::<i64>(), 5);
     assert!(reveals.iter().any(|row| row["purpose"] == json!("claims") && row["revealed"] == json!(1)));

@@ -17,6 +17,7 @@ mod rotate;
 mod second_node;
 mod server;
 mod start;
+mod strangers;
 mod subjects;
 mod sys;
 mod tamper;

@@ -13,6 +13,7 @@ use crate::model::clock::Timestamp;
 use crate::model::document::Node;
 use crate::model::facts::Facts;
 use crate::model::id::{RequestId, StreamId};
+use crate::model::member_class::{MemberClass, class_of};
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +128,11 @@ impl Line {
     }
 
     fn text(&mut self, name: &str, text: &str) {
+        debug_assert!(class_of(name).is_some_and(MemberClass::may_be_recorded), "`{name}` may not enter an entry as it is");
+        self.write_text(name, text);
+    }
+
+    fn write_text(&mut self, name: &str, text: &str) {
         self.name(name);
         Node::text(text).write(&mut self.0);
     }
@@ -146,11 +152,12 @@ impl Line {
 
     fn hash(&mut self, name: &str, hash: Option<&[u8; 32]>) {
         if let Some(hash) = hash {
-            self.text(name, &hex(hash));
+            self.write_text(name, &hex(hash));
         }
     }
 
     fn texts(&mut self, name: &str, texts: impl Iterator<Item = String>) {
+        debug_assert!(class_of(name).is_some_and(MemberClass::may_be_recorded), "`{name}` may not enter an entry as it is");
         let items: Vec<Node> = texts.map(Node::text).collect();
         if !items.is_empty() {
             self.name(name);

@@ -99,7 +99,7 @@ pub(super) struct Engines {
 impl House {
     /// Opens the ledger's stream, the directory and the policies behind a barrier.
     pub(super) async fn open(founding: Founding, barrier: Barrier) -> Result<Self, Fault> {
-        let Founding { store, access, node, clock, companions, strangers, .. } = founding;
+        let Founding { store, access, node, clock, companions, strangers, shipping, .. } = founding;
         let barrier = Arc::new(barrier);
         if let Some(newest) = ledger::newest_time(&store).await? {
             clock.not_before(newest);
@@ -130,6 +130,7 @@ impl House {
             barrier: Arc::clone(&barrier),
             clock,
             strangers: Arc::clone(&strangers),
+            shipping,
         });
         let (sealing, _) = tokio::sync::watch::channel(false);
         let (writer, companions) = (Mutex::new(Some(writer)), Mutex::new(Some(companions)));

@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::audit::recorder::{Asked, Recorder};
+use crate::audit::shipping::Shipping;
 use crate::auth::authenticator::Authenticator;
 use crate::model::clock::Clock;
 use crate::model::fault::Fault;
@@ -50,6 +51,7 @@ pub struct Workshop {
     pub barrier: Arc<Barrier>,
     pub clock: Clock,
     pub strangers: Arc<Strangers>,
+    pub shipping: Option<Arc<Shipping>>,
 }
 
 /// Starts what works beside the requests while the house is open. What it gives is dropped before the house closes.
@@ -68,6 +70,8 @@ pub struct Founding {
     pub companions: Companions,
     /// What strangers were refused too often.
     pub strangers: Arc<Strangers>,
+    /// Where this node's stream of the ledger is shipped to.
+    pub shipping: Option<Arc<Shipping>>,
 }
 
 /// The door to everything. Sealed, it answers `init`, `unseal` and nothing else.

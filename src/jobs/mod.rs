@@ -6,6 +6,7 @@
 mod expiry;
 mod rewrap;
 mod self_check;
+mod shipping;
 mod strangers;
 
 use std::future::Future;
@@ -42,6 +43,9 @@ pub fn spawn(workshop: Workshop) -> Jobs {
     tasks.spawn(repeat(workshop.clone(), rewrap::Rewrap::default()));
     tasks.spawn(repeat(workshop.clone(), expiry::Expiry));
     tasks.spawn(repeat(workshop.clone(), strangers::Strangers));
+    if workshop.shipping.is_some() {
+        tasks.spawn(repeat(workshop.clone(), shipping::Ship));
+    }
     tasks.spawn(repeat(workshop, self_check::SelfCheck));
     Jobs(tasks)
 }

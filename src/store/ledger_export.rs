@@ -31,7 +31,8 @@ pub async fn plan(
                   CASE WHEN $2::timestamptz IS NULL THEN 0 ELSE ledger_seq_before(h.stream, $2) END AS "since!",
                   CASE WHEN $3::timestamptz IS NULL THEN h.seq ELSE ledger_seq_before(h.stream, $3) END AS "until!"
            FROM ledger_head h JOIN ledger_stream s USING (stream)
-           WHERE $1::text IS NULL OR s.node = $1 OR s.stream::text = $1
+           WHERE $1::text IS NULL OR s.node = $1
+              OR (s.stream::text = $1 AND NOT EXISTS (SELECT FROM ledger_stream o WHERE o.node = $1))
            ORDER BY h.stream"#,
         stream,
         since.map(Timestamp::to_date),

@@ -16,6 +16,7 @@ mod privileges;
 mod rotate;
 mod second_node;
 mod server;
+mod shipping;
 mod start;
 mod strangers;
 mod subjects;

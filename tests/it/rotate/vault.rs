@@ -73,8 +73,18 @@ impl Vault {
         let rules = Arc::new(Rules::new(Compiled::new(&[]).unwrap()));
         let rotate = Rotate::new(Tools { barrier: Arc::clone(&barrier), directory: Arc::clone(&directory) });
         let strangers = Arc::new(Strangers::new(Limits::default().strangers()));
-        let workshop =
-            Workshop { store, access, recorder, authenticator: Arc::new(authenticator), rules, directory, barrier, clock, strangers };
+        let workshop = Workshop {
+            store,
+            access,
+            recorder,
+            authenticator: Arc::new(authenticator),
+            rules,
+            directory,
+            barrier,
+            clock,
+            strangers,
+            shipping: None,
+        };
         Self { workshop, rotate, postgres, _writer: writer, _folder: folder }
     }
 

@@ -7,6 +7,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use goldfin_crypto::Plaintext;
+
+use crate::audit::lines::ndjson;
 use crate::model::call::{Call, Verb};
 use crate::model::clock::Timestamp;
 use crate::model::fault::Fault;
@@ -15,7 +18,6 @@ use crate::store::ledger_export::{Rest, plan, take};
 use crate::store::work::Work;
 
 use super::super::parse::only;
-use super::shown;
 
 /// Entries of a page, and bytes about which it ends.
 const MOST: usize = 5000;
@@ -56,7 +58,7 @@ impl Export {
         let entries = take(work.store(), &mut rest, limit, BYTES).await?;
         work.facts.count = u64::try_from(entries.len()).ok();
         let next = (!rest.is_empty()).then(|| cursor(&rest));
-        Ok(Reply::new(Answer::Lines { lines: shown::ndjson(&entries), next }))
+        Ok(Reply::new(Answer::Lines { lines: Plaintext::new(ndjson(&entries)), next }))
     }
 }
 

@@ -1,5 +1,8 @@
 //! Reading and verifying the ledger.
 
+use goldfin_crypto::Plaintext;
+
+use crate::audit::lines::{self, members};
 use crate::audit::verify::verify;
 use crate::engine::sys::System;
 use crate::model::document::Node;
@@ -45,10 +48,10 @@ async fn page(wanted: &Search, ndjson: bool, work: &mut Work) -> Result<Reply, F
     work.facts.count = u64::try_from(page.entries.len()).ok();
     let next = page.next.map(asking::cursor);
     if ndjson {
-        return Ok(Reply::new(Answer::Lines { lines: shown::ndjson(&page.entries), next }));
+        return Ok(Reply::new(Answer::Lines { lines: Plaintext::new(lines::ndjson(&page.entries)), next }));
     }
     Ok(Reply::data(Node::object([
-        ("entries", Node::List(page.entries.iter().map(shown::entry).collect())),
+        ("entries", Node::List(page.entries.iter().map(members).collect())),
         ("next", Node::text_or_null(next)),
         ("previous", Node::text_or_null(page.previous.map(asking::cursor))),
     ])))
@@ -63,5 +66,5 @@ async fn entry(stream: &str, seq: i64, work: &Work) -> Result<Reply, Fault> {
     let missing = || Fault::not_found("there is no such entry");
     let entries = reading.stretch(stream.ok_or_else(missing)?, seq, 1).await?;
     let found = entries.into_iter().find(|entry| entry.seq == seq).ok_or_else(missing)?;
-    Ok(Reply::data(Node::object([("entry", shown::entry(&found))])))
+    Ok(Reply::data(Node::object([("entry", members(&found))])))
 }

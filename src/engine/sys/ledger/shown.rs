@@ -1,48 +1,7 @@
-//! Entries and verdicts as callers see them.
+//! Verdicts as callers see them.
 
-use goldfin_crypto::Plaintext;
-use goldfin_crypto::digest::hex;
-
-use crate::audit::chain;
 use crate::audit::verify::{Report, StreamReport, Verdict};
 use crate::model::document::Node;
-use crate::store::ledger::StoredEntry;
-
-/// The canonical members of the entry, its MAC and its leaf hash.
-pub(super) fn entry(stored: &StoredEntry) -> Node {
-    let mut members = match Node::parse(stored.body.as_bytes()) {
-        Ok(Node::Object(members)) => members,
-        // Not what goldfin wrote: shown as it is, so that the page around it can be read.
-        _ => vec![
-            ("stream".to_owned(), Node::whole(stored.stream.into())),
-            ("seq".to_owned(), Node::whole(stored.seq)),
-            ("unreadable".to_owned(), Node::text(stored.body.clone())),
-        ],
-    };
-    members.push(("mac".to_owned(), Node::text(hex(&stored.mac))));
-    members.push(("leaf".to_owned(), Node::text(hex(&chain::leaf(&stored.body)))));
-    Node::Object(members)
-}
-
-/// One entry a line: its canonical bytes with `mac` and `leaf` behind the last member, so that whoever cuts these off has what was hashed.
-pub(super) fn ndjson(entries: &[StoredEntry]) -> Plaintext {
-    let mut out = Vec::with_capacity(entries.iter().map(|entry| entry.body.len() + 192).sum());
-    for stored in entries {
-        match stored.body.strip_suffix('}') {
-            Some(members) if members.starts_with('{') && !members.contains('\n') => {
-                out.extend_from_slice(members.as_bytes());
-                out.extend_from_slice(b",\"mac\":\"");
-                out.extend_from_slice(hex(&stored.mac).as_bytes());
-                out.extend_from_slice(b"\",\"leaf\":\"");
-                out.extend_from_slice(hex(&chain::leaf(&stored.body)).as_bytes());
-                out.extend_from_slice(b"\"}");
-            }
-            _ => entry(stored).write(&mut out),
-        }
-        out.push(b'\n');
-    }
-    Plaintext::new(out)
-}
 
 pub(super) fn report(report: &Report) -> Node {
     let code = report.exit_code();
@@ -74,35 +33,4 @@ fn stream(report: &StreamReport) -> Node {
         ("seq", seq.map_or(Node::Null, Node::whole)),
         ("what", Node::text_or_null(what)),
     ])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_is_the_canonical_bytes_with_its_proof_behind() {
-        let body = r#"{"v":1,"stream":3,"seq":7,"account":"a\"b","count":1}"#;
-        let stored = |body: &str| StoredEntry {
-            stream: 3,
-            seq: 7,
-            time: time::OffsetDateTime::UNIX_EPOCH,
-            request: uuid::Uuid::nil(),
-            account: String::new(),
-            action: String::new(),
-            resource: String::new(),
-            decision: String::new(),
-            subject: None,
-            change: None,
-            body: body.to_owned(),
-            mac: vec![0xab; 32],
-        };
-        let mut whole = Vec::new();
-        entry(&stored(body)).write(&mut whole);
-        whole.push(b'\n');
-        assert!(ndjson(&[stored(body)]).constant_time_eq(&Plaintext::new(whole)), "both ways of showing an entry agree");
-        let torn = ndjson(&[stored("{\"v\":1,\n\"x\":")]).expose_into();
-        assert_eq!(torn.iter().filter(|byte| **byte == b'\n').count(), 1, "an entry that somebody changed is one line too");
-        assert!(String::from_utf8_lossy(&torn).contains("unreadable"));
-    }
 }

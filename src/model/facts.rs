@@ -23,6 +23,8 @@ pub struct Facts {
     pub account: Option<String>,
     /// The accessor of the auth token that was made or revoked.
     pub accessor: Option<String>,
+    /// The version of the manifest of control rows that the operation made.
+    pub manifest: Option<i64>,
     /// A word for the failure where the fault alone says too little: `expired`, `replay`.
     pub reason: Option<&'static str>,
 }

@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod ledger_export;
 pub mod ledger_search;
 pub mod ledger_summary;
+pub mod manifest;
 pub mod replay;
 pub mod rewrap;
 pub mod subject;

@@ -12,6 +12,7 @@ mod kv;
 mod ledger_reading;
 mod ledger_search;
 mod login;
+mod outages;
 mod privileges;
 mod rotate;
 mod second_node;

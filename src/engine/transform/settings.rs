@@ -172,14 +172,14 @@ impl Transform {
             }
             SettingOp::WriteRole(name, transformations) => self.write_role(work, name, transformations.as_deref()).await,
             SettingOp::DeleteRole(name) => {
-                control::delete(work, &ControlKey::new(ControlKind::Role, mount, name)).await?;
+                control::delete(work, self.tools.barrier.control(), &ControlKey::new(ControlKind::Role, mount, name)).await?;
                 Ok(Reply::nothing().then(Change::Directory))
             }
             SettingOp::ListRoles(filter) => self.names(ControlKind::Role, mount, filter.as_deref()),
             SettingOp::ReadTransformation(name) => Ok(Reply::data(self.transformation(mount, name)?.to_node())),
             SettingOp::WriteTransformation(name, draft) => self.write_transformation(work, name, draft).await,
             SettingOp::DeleteTransformation(name) => {
-                control::delete(work, &ControlKey::new(ControlKind::Transformation, mount, name)).await?;
+                control::delete(work, self.tools.barrier.control(), &ControlKey::new(ControlKind::Transformation, mount, name)).await?;
                 transform::delete_keys(work, name).await?;
                 Ok(Reply::nothing().then(Change::Directory))
             }

@@ -99,7 +99,7 @@ impl System {
             Err(other) => return Err(other),
         };
         // First the row: a login that is under way holds it, and its token is then seen and deleted too.
-        control::delete(work, &ControlKey::new(ControlKind::Mount, SERVER, path)).await?;
+        control::delete(work, self.tools.barrier.control(), &ControlKey::new(ControlKind::Mount, SERVER, path)).await?;
         match mount.kind {
             Kind::Kv => kv::delete_of_mount(work, mount.id).await?,
             Kind::Transform => {
@@ -112,7 +112,7 @@ impl System {
             }
             Kind::AuthToken | Kind::System => return Err(Fault::invalid("this mount is part of goldfin and stays")),
         }
-        control::delete_of_mount(work, mount.id).await?;
+        control::delete_of_mount(work, self.tools.barrier.control(), mount.id).await?;
         Ok(Reply::nothing().then(Change::Directory))
     }
 

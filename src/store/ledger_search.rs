@@ -120,8 +120,8 @@ fn page(wanted: &Search, back: bool, mut found: Vec<StoredEntry>, last: Option<P
     let came_from = wanted.from.map(|(Edge::Before(place) | Edge::After(place))| place);
     let start = found.first().map(Place::of).or(came_from);
     let ahead = last.or_else(|| found.last().map(Place::of)).or(came_from);
-    let (onward, behind): (fn(Place) -> Edge, fn(Place) -> Edge) =
-        if back { (Edge::Before, Edge::After) } else { (Edge::After, Edge::Before) };
+    let onward = |place| if back { Edge::Before(place) } else { Edge::After(place) };
+    let behind = |place| if back { Edge::After(place) } else { Edge::Before(place) };
     let with_order = back != wanted.oldest_first;
     if !with_order {
         found.reverse();

@@ -19,7 +19,7 @@ use crate::session::Session;
 /// Read and verify the ledger
 #[derive(Subcommand, Debug)]
 pub enum Audit {
-    List(list::List),
+    List(Box<list::List>),
     Show(show::Show),
     Export(export::Export),
     Summary(summary::Summary),

@@ -101,7 +101,7 @@ pub fn picture(entry: &Json) -> Table {
     ] {
         row(name, text(member).unwrap_or_default());
     }
-    row("Changes", entry.get("changes").map(|changes| list(changes)).unwrap_or_default());
+    row("Changes", entry.get("changes").map(list).unwrap_or_default());
     row("Request id", text("request_id").unwrap_or_default());
     row("Entry", [text("stream"), text("seq"), text("leaf")].into_iter().flatten().collect::<Vec<_>>().join(":"));
     row("Policy set", text("policy_set").unwrap_or_default());

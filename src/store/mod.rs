@@ -6,6 +6,7 @@
 pub mod auth_token;
 pub mod connect;
 pub mod control;
+pub mod convergent;
 pub mod directory;
 pub mod error;
 pub mod expiry;
@@ -16,10 +17,12 @@ pub mod ledger_export;
 pub mod ledger_search;
 pub mod ledger_summary;
 pub mod manifest;
+pub mod removed;
 pub mod replay;
 pub mod rewrap;
 pub mod subject;
 pub mod token_lookup;
+pub mod token_state;
 pub mod transform;
 pub mod work;
 

@@ -14,6 +14,7 @@ mod mount;
 mod operator;
 mod path;
 mod policy;
+mod redact;
 mod rotate;
 mod subject;
 mod token;
@@ -38,6 +39,8 @@ pub enum ClientCommand {
     Encode(transform::Encode),
     Decode(transform::Decode),
     Validate(transform::Validate),
+    Redact(redact::Redact),
+    Unredact(redact::Unredact),
     #[command(subcommand)]
     Subject(subject::Subject),
     #[command(subcommand)]
@@ -83,6 +86,8 @@ impl ClientCommand {
             Self::Encode(command) => command.run(session),
             Self::Decode(command) => command.run(session),
             Self::Validate(command) => command.run(session),
+            Self::Redact(command) => command.run(session),
+            Self::Unredact(command) => command.run(session),
             Self::Subject(command) => command.run(session),
             Self::Token(command) => command.run(session),
             Self::Account(command) => command.run(session),

@@ -87,7 +87,7 @@ CREATE VIEW audit_reveals AS
     SELECT a.time, a.request_id, a.account, a.method, a.peer, a.action, a.resource, a.class, a.purpose, a.subject,
            coalesce(a.succeeded, a.count, 1) AS revealed, a.stream, a.seq
     FROM audit a
-    WHERE a.action IN ('decode', 'export_subject') AND a.decision = 'granted' AND coalesce(a.succeeded, a.count, 1) > 0;
+    WHERE a.action IN ('decode', 'export_subject', 'export_pii_tokens') AND a.decision = 'granted' AND coalesce(a.succeeded, a.count, 1) > 0;
 COMMENT ON VIEW audit_reveals IS 'Who saw personal data: class, purpose, subject (as a keyed hash) and how many values';
 
 CREATE VIEW audit_daily AS
@@ -95,7 +95,7 @@ CREATE VIEW audit_daily AS
            count(*) FILTER (WHERE a.decision = 'granted') AS granted, count(*) FILTER (WHERE a.decision = 'denied') AS denied,
            count(*) FILTER (WHERE a.decision = 'failed') AS failed,
            coalesce(sum(coalesce(a.succeeded, a.count, 1))
-               FILTER (WHERE a.decision = 'granted' AND a.action IN ('decode', 'export_subject')), 0)::bigint AS revealed
+               FILTER (WHERE a.decision = 'granted' AND a.action IN ('decode', 'export_subject', 'export_pii_tokens')), 0)::bigint AS revealed
     FROM audit a WHERE a.kind = 'request' GROUP BY 1, 2;
 COMMENT ON VIEW audit_daily IS 'Requests of each account on each day of UTC. It counts the whole ledger; for a few days of a large one count `audit` with a condition on its time';
 

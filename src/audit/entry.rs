@@ -158,6 +158,15 @@ impl Line {
 
     fn texts(&mut self, name: &str, texts: impl Iterator<Item = String>) {
         debug_assert!(class_of(name).is_some_and(MemberClass::may_be_recorded), "`{name}` may not enter an entry as it is");
+        self.write_texts(name, texts);
+    }
+
+    /// Keyed hashes of what itself may not enter; empty where there is none.
+    fn hashes<'a>(&mut self, name: &str, hashes: impl Iterator<Item = Option<&'a [u8; 8]>>) {
+        self.write_texts(name, hashes.map(|hash| hash.map_or_else(String::new, |hash| hex(hash))));
+    }
+
+    fn write_texts(&mut self, name: &str, texts: impl Iterator<Item = String>) {
         let items: Vec<Node> = texts.map(Node::text).collect();
         if !items.is_empty() {
             self.name(name);
@@ -194,7 +203,7 @@ fn rest_of(draft: &Draft, now: Timestamp) -> String {
     line.number("count", facts.count.and_then(|count| i64::try_from(count).ok()));
     line.number("succeeded", facts.succeeded.and_then(|count| i64::try_from(count).ok()));
     line.hash("batch", facts.batch.as_ref());
-    line.texts("tokens", facts.tokens.iter().map(|token| token.as_ref().map(|digest| hex(digest)).unwrap_or_default()));
+    line.hashes("tokens", facts.tokens.iter().map(Option::as_ref));
     line.optional("login_account", facts.account.as_deref());
     line.optional("target_accessor", facts.accessor.as_deref());
     line.texts("changes", draft.changes.iter().map(ToString::to_string));

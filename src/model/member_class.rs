@@ -59,12 +59,12 @@ macro_rules! members {
 }
 
 members! {
-    Personal: "value" "decoded_value" "encoded_value" "subject" "metadata" "meta" "tokens" "tweak" "user_claim_value";
+    Personal: "value" "decoded_value" "encoded_value" "subject" "metadata" "meta" "tokens" "tweak" "user_claim_value" "text";
     Secret: "data" "custom_metadata";
     Credential: "token" "client_token" "root_token" "jwt" "authorization" "keytab" "key" "key_base64" "keys_base64" "kerberos_token";
-    Prose: "description" "policy" "rules" "hcl" "text" "says" "tables" "errors" "warnings" "what" "display_name" "not_expressed"
+    Prose: "description" "policy" "rules" "hcl" "says" "tables" "errors" "warnings" "what" "display_name" "not_expressed"
         "options" "config" "bound_claims" "bound_subject" "claim_mappings" "unreadable" "entry" "reference";
-    Name: "accessor" "account" "accounts" "action" "actions" "add_group_aliases" "aliases" "allowed_entity_aliases" "allowed_policies"
+    Name: "classes" "continuation" "accessor" "account" "accounts" "action" "actions" "add_group_aliases" "aliases" "allowed_entity_aliases" "allowed_policies"
         "allowed_policies_glob" "allowed_roles" "allowed_redirect_uris" "bound_audiences" "bound_issuer" "class" "cluster_id"
         "cluster_name" "default_role" "disallowed_policies" "disallowed_policies_glob" "groups" "groups_claim" "group_policies" "id"
         "identity_policies" "jwks_file" "jwks_url" "keytab_file" "leader_address" "leader_cluster_address" "login_account" "mount"
@@ -74,11 +74,11 @@ members! {
         "capabilities" "table" "case" "peer" "namespace" "stream" "streams" "policy_set" "next" "previous" "cursor" "after" "before"
         "changes" "token_bound_cidrs" "bound_cidrs" "held" "keys" "holders" "targets" "storage_type" "build_date" "lease_id" "alphabet"
         "namespace_id" "granted_groups" "orphaned" "realm";
-    Word: "because" "bound_claims_type" "by" "decision" "denied_because" "deprecation_status" "effect" "expected" "decided" "format"
+    Word: "on_unserved" "because" "bound_claims_type" "by" "decision" "denied_because" "deprecation_status" "effect" "expected" "decided" "format"
         "jwt_supported_algs" "kind" "mapping_mode" "method" "oidc_response_mode" "oidc_response_types" "order" "reason"
         "replication_dr_mode" "replication_perf_mode" "replication_performance_mode" "role_type" "shape" "state" "status" "token_type"
         "tweak_source" "type" "verb" "verdict";
-    Number: "active_time" "batch_size" "cas" "clock_skew_ms" "count" "current_version" "damaged" "done" "echo_duration_ms"
+    Number: "start" "end" "restored" "active_time" "batch_size" "cas" "clock_skew_ms" "count" "current_version" "damaged" "done" "echo_duration_ms"
         "encoded_per_hour" "entries" "evaluated" "exit_code" "failed" "failures" "kek_version" "latency_us" "limit" "line" "max_versions"
         "min_available_version" "min_decryption_version" "latest_version" "n" "num_uses" "oldest_version"
         "partial_failure_response_code" "passed" "per_second" "primary" "progress" "refusals" "remaining" "requests" "retired" "revealed"
@@ -95,7 +95,7 @@ members! {
         "expiration_time" "expire_time" "explicit_max_ttl" "increment" "issue_time" "last_renewal" "last_renewal_time" "lease_duration"
         "max_age" "max_lease_ttl" "max_ttl" "period" "since" "started" "time" "ttl" "until" "updated_time" "deletion_time";
     Hash: "nonce" "batch" "digest" "leaf" "mac" "running_sha256";
-    Container: "auth" "batch_input" "batch_results" "checkpoints" "decisions" "disclosures" "rows" "wrap_info";
+    Container: "auth" "spans" "batch_input" "batch_results" "checkpoints" "decisions" "disclosures" "rows" "wrap_info";
 }
 
 #[cfg(test)]

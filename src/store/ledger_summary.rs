@@ -55,7 +55,7 @@ pub async fn by_account(store: &Store, counted: Counted) -> Result<Vec<OfAccount
                   count(*) FILTER (WHERE e.decision = 'granted') AS "granted!", count(*) FILTER (WHERE e.decision = 'denied') AS "denied!",
                   count(*) FILTER (WHERE e.decision = 'failed') AS "failed!",
                   coalesce(sum(coalesce((b.body ->> 'succeeded')::bigint, (b.body ->> 'count')::bigint, 1))
-                      FILTER (WHERE e.decision = 'granted' AND e.action IN ('decode', 'export_subject')), 0)::bigint AS "revealed!"
+                      FILTER (WHERE e.decision = 'granted' AND e.action IN ('decode', 'export_subject', 'export_pii_tokens')), 0)::bigint AS "revealed!"
            FROM ledger_entry e, LATERAL (SELECT ledger_members(e.body) AS body) b
            WHERE e.time >= $1 AND e.time < $2 AND b.body ->> 'kind' = 'request'
            GROUP BY 1, 2 ORDER BY 1 DESC, 2 LIMIT $3"#,
@@ -94,7 +94,7 @@ pub async fn by_class(store: &Store, counted: Counted) -> Result<Vec<OfClass>, S
                   count(*) AS "requests!",
                   sum(coalesce((b.body ->> 'succeeded')::bigint, (b.body ->> 'count')::bigint, 1))::bigint AS "revealed!"
            FROM ledger_entry e, LATERAL (SELECT ledger_members(e.body) AS body) b
-           WHERE e.time >= $1 AND e.time < $2 AND e.decision = 'granted' AND e.action IN ('decode', 'export_subject')
+           WHERE e.time >= $1 AND e.time < $2 AND e.decision = 'granted' AND e.action IN ('decode', 'export_subject', 'export_pii_tokens')
              AND coalesce((b.body ->> 'succeeded')::bigint, (b.body ->> 'count')::bigint, 1) > 0
            GROUP BY 1, 2, 3, 4 ORDER BY 1 DESC, 6 DESC, 2, 3, 4 LIMIT $3"#,
         counted.since.to_date(),

@@ -45,6 +45,11 @@ TRANSFORM = [
     ("POST", "transform/tokenization/keys/ssn/rotate"),
     ("POST", "transform/tokenization/keys/ssn/config"),
     ("POST", "transform/tokenization/keys/ssn/trim"),
+    ("POST", "transform/redact/clerk"),
+    ("POST", "transform/restore/clerk"),
+    ("POST", "transform/transformations/tokenization/snapshot/ssn"),
+    ("POST", "transform/transformations/tokenization/restore/ssn"),
+    ("POST", "transform/transformations/tokenization/export-decoded/ssn"),
     ("POST", "transform/transformations/fpe/sprayed"),
     ("POST", "transform/transformations/masking/sprayed"),
 ]

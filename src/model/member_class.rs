@@ -59,10 +59,10 @@ macro_rules! members {
 }
 
 members! {
-    Personal: "value" "decoded_value" "encoded_value" "subject" "metadata" "meta" "tokens" "tweak" "user_claim_value" "text";
+    Personal: "value" "decoded_value" "encoded_value" "subject" "metadata" "meta" "tokens" "user_claim_value" "text";
     Secret: "data" "custom_metadata";
     Credential: "token" "client_token" "root_token" "jwt" "authorization" "keytab" "key" "key_base64" "keys_base64" "kerberos_token";
-    Prose: "description" "policy" "rules" "hcl" "says" "tables" "errors" "warnings" "what" "display_name" "not_expressed"
+    Prose: "pattern" "encode_format" "decode_formats" "description" "policy" "rules" "hcl" "says" "tables" "errors" "warnings" "what" "display_name" "not_expressed"
         "options" "config" "bound_claims" "bound_subject" "claim_mappings" "unreadable" "entry" "reference";
     Name: "classes" "continuation" "accessor" "account" "accounts" "action" "actions" "add_group_aliases" "aliases" "allowed_entity_aliases" "allowed_policies"
         "allowed_policies_glob" "allowed_roles" "allowed_redirect_uris" "bound_audiences" "bound_issuer" "class" "cluster_id"
@@ -85,7 +85,7 @@ members! {
         "revealed_per_hour" "reveals" "secret_shares" "secret_threshold" "seq" "server_time_utc" "size" "succeeded" "t" "term"
         "token_num_uses" "total" "to" "v" "values" "version" "versions" "performance_standby_last_remote_wal"
         "replication_primary_canary_age_ms" "position" "column" "item";
-    Setting: "alive" "allowed" "cas_required" "channel_bound" "convergent" "deletion_allowed" "denied" "destroyed" "disabled" "enterprise"
+    Setting: "masking_character" "tweak" "alive" "allowed" "cas_required" "channel_bound" "convergent" "deletion_allowed" "denied" "destroyed" "disabled" "enterprise"
         "external_entropy_access" "granted" "ha_enabled" "initialized" "is_self" "jwks_allow_http_loopback" "jwks_allow_private"
         "keytab_stored" "local" "mfa_requirement" "migration" "no_default_policy" "no_parent" "orphan" "per_value_audit"
         "performance_standby" "recovery_seal" "remove_instance_name" "renewable" "require_channel_binding" "reset" "seal_wrap" "sealed"

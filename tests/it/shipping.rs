@@ -18,7 +18,11 @@ fn shipped(server: &Server, file: &Path) -> Vec<i64> {
         let (stream, last) = head.split_once(' ').unwrap();
         let text = std::fs::read_to_string(file).unwrap_or_default();
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert!(lines.iter().all(|line| line["stream"].to_string() == stream && line["mac"].is_string() && line["leaf"].is_string()));
+        assert!(
+            lines
+                .iter()
+                .all(|line| line["stream"] == json!(stream.parse::<i64>().unwrap()) && line["mac"].is_string() && line["leaf"].is_string())
+        );
         let numbers: Vec<i64> = lines.iter().map(|line| line["seq"].as_i64().unwrap()).collect();
         if numbers.last().map(ToString::to_string).as_deref() == Some(last) {
             return numbers;

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::audit::shipping::Shipping;
 use crate::audit::verify::{Report, verify};
 use crate::config::{Config, LogFormat};
+use crate::gate::strangers::Strangers;
 use crate::gate::{Founding, Gate, Workshop};
 use crate::http::limits::Limits;
 use crate::http::probe::Site;
@@ -52,6 +54,7 @@ pub struct Node {
     pub address: std::net::SocketAddr,
     pub public: Option<String>,
     pub limits: Limits,
+    pub shipping: Option<Shipping>,
 }
 
 /// A node that listens; [`Running::serve`] answers requests until it is told to stop.
@@ -98,6 +101,7 @@ pub fn start_logging(format: LogFormat) {
 
 /// `goldfin server`: serves until SIGTERM or SIGINT.
 pub async fn server(config: Config) -> Result<(), BootError> {
+    let shipping = config.ledger.shipping().map_err(BootError::new)?;
     let node = Node {
         access: Access { options: config.database.options().map_err(BootError::new)?, pool: config.database.pool },
         node: config.node,
@@ -107,6 +111,7 @@ pub async fn server(config: Config) -> Result<(), BootError> {
         address: config.listen.address,
         public: config.listen.public,
         limits: config.limits,
+        shipping,
     };
     Running::start(node).await?.serve(stop_signal()?).await;
     Ok(())
@@ -170,6 +175,8 @@ impl Running {
             clock: clock.clone(),
             key_file: node.key_file,
             companions,
+            strangers: Arc::new(Strangers::new(node.limits.strangers())),
+            shipping: node.shipping.map(Arc::new),
         };
         let gate = Gate::open(founding).await.map_err(BootError::new)?;
         let site = Site {

@@ -9,6 +9,8 @@ mod kdc;
 #[cfg(feature = "kerberos")]
 mod kerberos;
 mod kv;
+mod ledger_reading;
+mod ledger_search;
 mod limits;
 mod login;
 mod outages;
@@ -19,7 +21,9 @@ mod restore;
 mod rotate;
 mod second_node;
 mod server;
+mod shipping;
 mod start;
+mod strangers;
 mod subjects;
 mod sys;
 mod tamper;

@@ -219,7 +219,7 @@ fn of_accounts(name: &str) -> Vec<Candidate> {
 fn of_ledger(rest: &str) -> Vec<Candidate> {
     let ledger = Resource::new(K::Ledger, "ledger");
     match rest.split('/').next().unwrap_or_default() {
-        "entries" | "checkpoint" => all(&[(Read, A::ReadLedger)], &ledger),
+        "entries" | "checkpoint" | "export" | "summary" => all(&[(Read, A::ReadLedger)], &ledger),
         "search" => all(&[(Write, A::ReadLedger)], &ledger),
         "verify" => all(&[(Read, A::VerifyLedger), (Write, A::VerifyLedger)], &ledger),
         "acknowledge" => all(&[(Write, A::AcknowledgeLedger)], &ledger),

@@ -338,6 +338,22 @@ fn a_template_that_was_edited_in_the_database_is_not_honoured() {
 }
 
 #[test]
+fn free_text_takes_opaque_tokens_only() {
+    let server = forms(&[
+        ("tokenization", "shaped", json!({ "shape": "builtin/socialsecuritynumber", "class": "ssn" })),
+        ("tokenization", "phone", json!({ "class": "phone" })),
+    ]);
+    let text = "Synthetic: SSN 123-45-6789, phone 202-555-0142.";
+    let redacted = post(&server, "transform/redact/app", json!({ "text": text })).expect(200);
+    let written = redacted.data()["text"].as_str().unwrap();
+    assert!(written.contains("[ssn]") && written.contains("pii_") && !written.contains("0142"), "{written}");
+    let chosen = json!({ "text": text, "transformations": { "ssn": "shaped" } });
+    assert!(post(&server, "transform/redact/app", chosen).expect(400).errors().contains("`shaped`"));
+    let restored = post(&server, "transform/restore/app", json!({ "text": written })).expect(200);
+    assert!(restored.data()["text"].as_str().unwrap().ends_with("phone 202-555-0142."), "{restored:?}");
+}
+
+#[test]
 fn each_type_is_a_setting_of_its_own() {
     let server = forms(&[("fpe", "card", json!({ "template": "builtin/creditcardnumber", "tweak_source": "internal" }))]);
     let may = |path: &str| post(&server, "sys/capabilities-self", json!({ "paths": [path] })).expect(200).data()[path].clone();

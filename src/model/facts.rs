@@ -19,6 +19,9 @@ pub struct Facts {
     pub succeeded: Option<u64>,
     /// A digest over the tokens or ids of a batch.
     pub batch: Option<[u8; 32]>,
+    /// A keyed hash for each token of the request, in the order of its items and none for an item that failed, where the transformation
+    /// asks for it.
+    pub tokens: Vec<Option<[u8; 8]>>,
     /// The account that a login proved, before there is a principal.
     pub account: Option<String>,
     /// The accessor of the auth token that was made or revoked.

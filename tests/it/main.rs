@@ -21,5 +21,7 @@ mod subjects;
 mod sys;
 mod tamper;
 mod transform;
+mod transform_convergent;
 mod transform_forms;
 mod transform_rights;
+mod transform_state;

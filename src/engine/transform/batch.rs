@@ -192,20 +192,38 @@ impl Transform {
     /// What only an encode takes; elsewhere these members are nobody's.
     pub(super) fn read_options(&self, call: &Call, members: &mut Members, usage: Use, around: &Options) -> Result<Options, Fault> {
         let tweak = members.word("tweak")?.filter(|tweak| !tweak.is_empty()).or_else(|| around.tweak.clone());
-        if usage != Use::Encode {
+        if usage != Use::Encode && !usage.by_value() {
             return Ok(Options { tweak, ..Options::default() });
+        }
+        if usage != Use::Encode {
+            refuse_range(members)?;
+            return Ok(Options { subject: self.read_subject(call, members, around)?, ..Options::default() });
         }
         let ttl = members.duration("ttl")?;
         let expiration = read_moment(members, "expiration")?;
         let metadata = read_metadata(members)?;
-        let subject = match members.secret("subject")? {
-            Some(subject) => Some(self.subject_hash(call, members, &subject)?),
-            None => around.subject,
-        };
+        let subject = self.read_subject(call, members, around)?;
         // An item's own end replaces the one around it as a whole.
         let (ttl, expiration) = if ttl.is_none() && expiration.is_none() { (around.ttl, around.expiration) } else { (ttl, expiration) };
         Ok(Options { ttl, expiration, metadata: metadata.or_else(|| around.metadata.clone()), subject, tweak })
     }
+
+    fn read_subject(&self, call: &Call, members: &mut Members, around: &Options) -> Result<Option<[u8; 32]>, Fault> {
+        match members.secret("subject")? {
+            Some(subject) => self.subject_hash(call, members, &subject).map(Some),
+            None => Ok(around.subject),
+        }
+    }
+}
+
+/// A value has one token, whenever that ends: there is nothing to choose from.
+fn refuse_range(members: &mut Members) -> Result<(), Fault> {
+    for name in ["expiration", "min_expiration", "max_expiration"] {
+        if members.word(name)?.is_some_and(|end| !end.is_empty() && end != "any") {
+            return Err(members.wrong(name, "would choose among tokens, and a value has one; leave it out or say `any`"));
+        }
+    }
+    Ok(())
 }
 
 fn read_transformation(members: &mut Members) -> Result<Option<String>, Fault> {
@@ -217,13 +235,11 @@ fn read_transformation(members: &mut Members) -> Result<Option<String>, Fault> {
 
 fn read_value(members: &mut Members, usage: Use) -> Result<Plaintext, Fault> {
     let value = members.secret("value")?.ok_or_else(|| members.missing("value"))?;
-    if usage == Use::Encode {
-        if value.is_empty() {
-            return Err(members.wrong("value", "is empty, there is nothing to encode"));
-        }
-        if value.len() > MAX_VALUE_BYTES {
-            return Err(members.wrong("value", "is larger than 1 MiB"));
-        }
+    if usage == Use::Encode && value.is_empty() {
+        return Err(members.wrong("value", "is empty, there is nothing to encode"));
+    }
+    if (usage == Use::Encode || usage.by_value()) && value.len() > MAX_VALUE_BYTES {
+        return Err(members.wrong("value", "is larger than 1 MiB"));
     }
     Ok(value)
 }

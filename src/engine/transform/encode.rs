@@ -15,6 +15,7 @@ use crate::store::work::Work;
 use super::Transform;
 use super::config::MappingMode;
 use super::op::{Input, ValuesOp};
+use super::per_value::PerValue;
 use super::place::{TokenMetadata, TokenRowId, TokenSecretPlace, TokenValue};
 use super::run::{Ready, Results, input_of};
 use super::subjects::SubjectKey;
@@ -41,12 +42,16 @@ impl Transform {
                 Ok(Planned { input, ready, expires })
             })
             .collect();
+        if planned.iter().flatten().any(|plan| plan.ready.config.convergent) {
+            return Box::pin(self.encode_convergent(op, planned, work)).await;
+        }
         let count = planned.iter().filter(|plan| plan.is_ok()).count();
         let subjects = Box::pin(self.subject_keys(work, planned.iter().flatten().filter_map(|plan| plan.input.options.subject))).await?;
         let ids = self.ids.take(work.store(), count).await?;
         note_ids(work, &ids);
         work.facts.subject = same_subject(&planned);
 
+        let mut named = PerValue::of(targets.iter().flatten());
         let mut results = Vec::with_capacity(planned.len());
         let mut rows = with_capacity(count);
         let mut ids = ids.into_iter();
@@ -57,11 +62,16 @@ impl Transform {
             results.push(match plan {
                 Ok(plan) => {
                     let id = ids.next().ok_or(Fault::Internal("ids"))?;
+                    named.add(Some((plan.ready, id)));
                     Ok(vec![("encoded_value".to_owned(), Node::text(encode_one(mount, id, &plan, &subjects, &mut rows)?))])
                 }
-                Err(fault) => Err(fault),
+                Err(fault) => {
+                    named.add(None);
+                    Err(fault)
+                }
             });
         }
+        named.note(work);
         if !rows.is_empty() {
             if !op.batch {
                 work.facts.digest = rows.value.first().map(|value| goldfin_crypto::digest::sha256(&[value]));

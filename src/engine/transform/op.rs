@@ -13,6 +13,7 @@ use crate::model::operation::{Circumstances, Operation, Resource, ResourceKind};
 use super::config::subject_name;
 use super::redact::TextOp;
 use super::settings::SettingOp;
+use super::state::StateOp;
 
 #[derive(Debug)]
 pub struct TransformOp {
@@ -29,6 +30,7 @@ pub(super) enum What {
     Values(ValuesOp),
     Text(TextOp),
     Subject(SubjectOp),
+    State(StateOp),
 }
 
 /// What is done with values or tokens.
@@ -39,17 +41,23 @@ pub(super) enum Use {
     Validate,
     Metadata,
     DeleteByToken,
-    /// What needs a transformation that finds a token by its value; those of this engine do not.
-    FindByValue,
+    /// Whether a value has a token, and which: of convergent transformations only, like the deletion by value.
+    Tokenized,
+    Tokens,
     DeleteByValue,
 }
 
 impl Use {
+    /// What begins with a value that may have a token already.
+    pub(super) fn by_value(self) -> bool {
+        matches!(self, Self::Tokenized | Self::Tokens | Self::DeleteByValue)
+    }
+
     fn action(self) -> Action {
         match self {
             Self::Encode => Action::Encode,
             Self::Decode => Action::Decode,
-            Self::Validate | Self::Metadata | Self::FindByValue => Action::LookupPiiToken,
+            Self::Validate | Self::Metadata | Self::Tokenized | Self::Tokens => Action::LookupPiiToken,
             Self::DeleteByToken | Self::DeleteByValue => Action::DeletePiiToken,
         }
     }
@@ -149,6 +157,7 @@ impl Operation for TransformOp {
         match &self.what {
             What::Setting(setting) => setting.action(),
             What::Values(values) | What::Text(TextOp { values, .. }) => values.usage.action(),
+            What::State(state) => state.action(),
             What::Subject(subject) => match subject.act {
                 SubjectAct::Read => Action::ReadSubject,
                 SubjectAct::Erase => Action::EraseSubject,
@@ -162,6 +171,10 @@ impl Operation for TransformOp {
         match &self.what {
             What::Setting(setting) => Resource::within(ResourceKind::Setting, &self.mount, &setting.place()),
             What::Values(values) | What::Text(TextOp { values, .. }) => values.resource(&self.mount),
+            What::State(StateOp { target, .. }) => {
+                Resource::within(ResourceKind::Transformation, &self.mount, target.name.as_deref().unwrap_or_default())
+                    .with_class(target.class.clone())
+            }
             What::Subject(subject) => {
                 Resource::within(ResourceKind::Subject, &self.mount, &format!("subjects/{}", subject_name(&subject.hash)))
             }
@@ -172,6 +185,7 @@ impl Operation for TransformOp {
         let (purpose, batch_size) = match &self.what {
             What::Values(values) => (values.purpose.clone(), values.items.len()),
             What::Text(text) => (text.values.purpose.clone(), text.count.max(1)),
+            What::State(state) => state.circumstances(),
             What::Subject(SubjectOp { act: SubjectAct::Export { purpose, .. }, .. }) => (purpose.clone(), 1),
             What::Setting(_) | What::Subject(_) => (None, 1),
         };

@@ -34,8 +34,13 @@ impl Transform {
             ["metadata", role] => self.values(call, Use::Metadata, role, None)?,
             ["tokens", role] if call.verb == Verb::Delete => self.values(call, Use::DeleteByToken, role, None)?,
             ["tokenized", role] if call.verb == Verb::Delete => self.values(call, Use::DeleteByValue, role, None)?,
-            ["tokens" | "tokenized", role] => self.values(call, Use::FindByValue, role, None)?,
+            ["tokens", role] => self.values(call, Use::Tokens, role, None)?,
+            ["tokenized", role] => self.values(call, Use::Tokenized, role, None)?,
             ["subjects", ..] => self.subject(call, &segments)?,
+            ["transformations", "tokenization", act @ ("snapshot" | "restore" | "export-decoded"), name] => {
+                let (state, unknown) = self.read_state(call, act, name)?;
+                (What::State(state), unknown)
+            }
             ["redact", role] => self.texts(call, Use::Encode, role)?,
             ["restore", role] => self.texts(call, Use::Decode, role)?,
             other => {

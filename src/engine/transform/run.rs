@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use goldfin_crypto::{Plaintext, TokenFormat, TokenSecret};
 
 use crate::model::document::Node;
@@ -45,6 +47,7 @@ impl Transform {
             What::Setting(setting) => Box::pin(self.settle(setting, op.unknown, work)).await,
             What::Subject(subject) => Box::pin(self.about(subject, work)).await.map(|reply| reply.warn_of_unknown(op.unknown)),
             What::Text(text) => Box::pin(self.carry_out_texts(permit, text, work)).await.map(|reply| reply.warn_of_unknown(op.unknown)),
+            What::State(state) => Box::pin(self.state(state, work)).await.map(|reply| reply.warn_of_unknown(op.unknown)),
             What::Values(values) => {
                 let (targets, formed) = self.ready(permit, values, work).await?;
                 let results = self.results(values, &targets, &formed, work).await?;
@@ -68,16 +71,16 @@ impl Transform {
         // What makes no opaque token is refused there and done here, in place of that refusal.
         let elsewhere = |target: &Result<Ready, Fault>| if shaped(target) { Err(Fault::Internal("form")) } else { target.clone() };
         let opaque: Vec<Result<Ready, Fault>> = targets.iter().map(elsewhere).collect();
+        let made = Box::pin(self.shape_values(op, if op.usage == Use::Encode { targets } else { &[] }, work)).await?;
         let mut results = self.results_of_tokens(op, &opaque, work).await?;
-        let (subject, batch) = (work.facts.subject, work.facts.batch);
+        let alone = !opaque.iter().any(Result::is_ok) && formed.iter().all(Option::is_none);
         if targets.iter().any(shaped) {
-            Box::pin(self.fill_shaped(op, targets, &mut results, work)).await?;
+            Box::pin(made.settle(op, alone, &mut results, work)).await?;
         }
         Box::pin(form::run::fill(op, formed, &mut results)).await;
-        if opaque.iter().any(Result::is_ok) || formed.iter().any(Option::is_some) {
-            // They hold for a part of the request only.
-            work.facts.subject = subject.filter(|subject| work.facts.subject == Some(*subject) && formed.iter().all(Option::is_none));
-            work.facts.batch = work.facts.batch.filter(|known| Some(*known) == batch);
+        if formed.iter().any(Option::is_some) {
+            // Nothing is known of the people whom their values are about.
+            work.facts.subject = None;
         }
         Ok(results)
     }
@@ -92,8 +95,8 @@ impl Transform {
             Use::Encode => self.encode(op, targets, work).await,
             Use::Decode | Use::Validate | Use::Metadata => self.reveal(op, targets, work).await,
             Use::DeleteByToken => Box::pin(self.delete_tokens(op, targets, work)).await,
-            // `ready` has refused every target.
-            Use::FindByValue | Use::DeleteByValue => Ok(op.items.iter().map(|item| input_of(item, targets).map(|_| Vec::new())).collect()),
+            Use::Tokenized | Use::Tokens => Box::pin(self.find_values(op, targets, work)).await,
+            Use::DeleteByValue => Box::pin(self.delete_values(op, targets, work)).await,
         }
     }
 
@@ -204,14 +207,14 @@ fn usable<'a>(
             return invalid(Complaint::new("the transformation makes tokens, which have no decode formats").stored(name));
         }
         Use::Decode => config.check_purpose(op.purpose.as_deref())?,
-        Use::DeleteByToken if !config.deletion_allowed => {
-            return invalid(Complaint::new("the transformation does not allow deletion, set its `deletion_allowed`").stored(name));
-        }
-        Use::FindByValue | Use::DeleteByValue => {
+        usage if usage.by_value() && !config.convergent => {
             return invalid(
-                Complaint::new("the transformation makes opaque tokens, which are not found by their value; ask with the token")
+                Complaint::new("the transformation is not convergent, so its tokens are not found by their value; ask with the token")
                     .stored(name),
             );
+        }
+        Use::DeleteByToken | Use::DeleteByValue if !config.deletion_allowed => {
+            return invalid(Complaint::new("the transformation does not allow deletion, set its `deletion_allowed`").stored(name));
         }
         _ => {}
     }
@@ -261,6 +264,11 @@ pub(super) fn not_a_token() -> Fault {
 /// Metadata as it was attached.
 pub(super) fn read_metadata(stored: &Plaintext) -> Result<Node, Fault> {
     Node::parse(stored.expose()).map_err(|_| Fault::Internal("metadata"))
+}
+
+/// A value of an export, as Vault writes it.
+pub(super) fn base64_of(value: &Plaintext) -> Node {
+    Node::Text(Plaintext::from_text(STANDARD.encode(value.expose())))
 }
 
 /// Text that is no personal data.

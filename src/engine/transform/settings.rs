@@ -12,8 +12,9 @@ use crate::model::members::Members;
 use crate::model::path::is_name;
 use crate::model::reply::Reply;
 use crate::store::control::{self, ControlKey, ControlKind};
-use crate::store::transform;
+use crate::store::error::StoreError;
 use crate::store::work::Work;
+use crate::store::{removed, transform};
 
 use super::Transform;
 use super::config::{MappingMode, Role, Transformation, matches_glob};
@@ -57,6 +58,8 @@ pub(super) enum SettingOp {
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     mapping_mode: Option<MappingMode>,
+    convergent: Option<bool>,
+    per_value_audit: Option<bool>,
     max_ttl: Option<u64>,
     allowed_roles: Option<Vec<String>>,
     deletion_allowed: Option<bool>,
@@ -112,12 +115,6 @@ pub(super) fn read_draft(members: &mut Members, typed: Option<Kind>) -> Result<D
             drop(members.take(foreign));
         }
     }
-    if members.flag("convergent")? == Some(true) {
-        return Err(members.wrong("convergent", "is not supported yet, leave it out"));
-    }
-    if members.flag("per_value_audit")? == Some(true) {
-        return Err(members.wrong("per_value_audit", "is not supported yet, leave it out"));
-    }
     if members.words("stores")?.is_some_and(|stores| stores.iter().any(|store| store != "builtin/internal")) {
         return Err(members.wrong("stores", "must be `builtin/internal`, goldfin stores tokens itself"));
     }
@@ -135,6 +132,8 @@ pub(super) fn read_draft(members: &mut Members, typed: Option<Kind>) -> Result<D
     };
     Ok(Draft {
         mapping_mode,
+        convergent: members.flag("convergent")?,
+        per_value_audit: members.flag("per_value_audit")?,
         max_ttl: members.duration("max_ttl")?.map(|span| span.as_secs()),
         allowed_roles: names(members, "allowed_roles", |pattern| pattern == "*" || is_name(&pattern.replace('*', "x")))?,
         deletion_allowed: members.flag("deletion_allowed")?,
@@ -218,12 +217,18 @@ impl Transform {
 
     async fn delete_transformation(&self, work: &mut Work, kind: Kind, name: &str) -> Result<Reply, Fault> {
         let key = ControlKey::new(ControlKind::Transformation, work.mount_id(), name);
-        if let Some(row) = control::lock(work, self.tools.barrier.control(), &key).await? {
-            let stored: Transformation = read_body(&row.body)?;
-            if stored.form.kind != kind {
-                // Permitted was the deletion of one of another type.
-                return Err(no_transformation());
+        match control::lock(work, self.tools.barrier.control(), &key).await {
+            Ok(Some(row)) => {
+                let stored: Transformation = read_body(&row.body)?;
+                if stored.form.kind != kind {
+                    // Permitted was the deletion of one of another type.
+                    return Err(no_transformation());
+                }
+                removed::note(work, stored.number).await?;
             }
+            // A row that is not honoured can be deleted all the same.
+            Ok(None) | Err(StoreError::Integrity(_)) => {}
+            Err(error) => return Err(error.into()),
         }
         control::delete(work, self.tools.barrier.control(), &key).await?;
         transform::delete_keys(work, name).await?;
@@ -261,6 +266,9 @@ impl Transform {
         let number = transform::next_number(work).await?;
         let mut transformation = Transformation::new(number, now);
         draft.apply(&mut transformation);
+        if transformation.convergent && transformation.form.kind == Kind::Tokenization && transformation.form.template.is_some() {
+            return Err(Fault::Invalid(Complaint::new("cannot be given together with `convergent`, whose tokens are opaque").at("shape")));
+        }
         self.check_form(work, &transformation.form).await?;
         if transformation.form.kind == Kind::Masking {
             // Nothing is ever encrypted with it.
@@ -339,12 +347,17 @@ impl Draft {
         if self.mapping_mode.is_some_and(|mode| mode != stored.mapping_mode) {
             return refused("mapping_mode");
         }
+        if self.convergent.is_some_and(|convergent| convergent != stored.convergent) {
+            return refused("convergent");
+        }
         Ok(())
     }
 
     fn apply(&self, to: &mut Transformation) {
         self.form.apply(&mut to.form);
         to.mapping_mode = self.mapping_mode.unwrap_or(to.mapping_mode);
+        to.convergent = self.convergent.unwrap_or(to.convergent);
+        to.per_value_audit = self.per_value_audit.unwrap_or(to.per_value_audit);
         to.max_ttl = self.max_ttl.unwrap_or(to.max_ttl);
         to.deletion_allowed = self.deletion_allowed.unwrap_or(to.deletion_allowed);
         if let Some(roles) = &self.allowed_roles {
@@ -388,6 +401,6 @@ fn no_role() -> Fault {
     Fault::not_found("the role does not exist")
 }
 
-fn no_transformation() -> Fault {
+pub(super) fn no_transformation() -> Fault {
     Fault::not_found("the transformation does not exist")
 }

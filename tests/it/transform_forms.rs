@@ -393,7 +393,7 @@ fn free_text_takes_opaque_tokens_only() {
     let written = redacted.data()["text"].as_str().unwrap();
     assert!(written.contains("[ssn]") && written.contains("pii_") && !written.contains("0142"), "{written}");
     let chosen = json!({ "text": text, "transformations": { "ssn": "shaped" } });
-    assert!(post(&server, "transform/redact/app", chosen).expect(400).errors().contains("`shaped`"));
+    assert!(post(&server, "transform/redact/app", chosen).expect(400).errors().contains("`transformations`"));
     let restored = post(&server, "transform/restore/app", json!({ "text": written })).expect(200);
     assert!(restored.data()["text"].as_str().unwrap().ends_with("phone 202-555-0142."), "{restored:?}");
 }

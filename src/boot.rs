@@ -17,6 +17,7 @@ use crate::http::tls::{Tls, TlsFiles};
 use crate::jobs;
 use crate::model::clock::Clock;
 use crate::seal::barrier::ledger_key;
+use crate::seal::erasures::Journal;
 use crate::seal::{key_file, shares};
 use crate::store::connect::{self, Access};
 use crate::store::keyring;
@@ -44,6 +45,8 @@ impl std::error::Error for BootError {}
 pub struct Node {
     pub access: Access,
     pub node: String,
+    /// Where this node remembers who was erased.
+    pub erasures: Option<std::path::PathBuf>,
     pub key_file: Option<std::path::PathBuf>,
     pub tls: TlsFiles,
     pub address: std::net::SocketAddr,
@@ -98,6 +101,7 @@ pub async fn server(config: Config) -> Result<(), BootError> {
     let node = Node {
         access: Access { options: config.database.options().map_err(BootError::new)?, pool: config.database.pool },
         node: config.node,
+        erasures: config.seal.erasures,
         key_file: config.seal.key_file,
         tls: config.tls,
         address: config.listen.address,
@@ -162,6 +166,7 @@ impl Running {
             store: store.clone(),
             access: node.access,
             node: node.node,
+            erasures: node.erasures.map(Journal::new),
             clock: clock.clone(),
             key_file: node.key_file,
             companions,

@@ -96,6 +96,7 @@ async fn serve(
     let node = Node {
         access: Access { options: postgres.url_app(), pool: 12 },
         node: "dev".to_owned(),
+        erasures: Some(folder.join("erasures")),
         key_file: Some(folder.join("unseal.key")),
         tls: TlsFiles {
             certificate: server.certificate,

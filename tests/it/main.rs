@@ -9,10 +9,13 @@ mod kdc;
 #[cfg(feature = "kerberos")]
 mod kerberos;
 mod kv;
+mod limits;
 mod login;
 mod outages;
+mod people;
 mod privileges;
 mod redact;
+mod restore;
 mod rotate;
 mod second_node;
 mod server;

@@ -47,7 +47,9 @@ const MOST_SERIALS: u64 = 4096;
 #[derive(Debug)]
 pub struct Formed {
     name: String,
-    config: Arc<Transformation>,
+    pub(in crate::engine::transform) config: Arc<Transformation>,
+    /// How many values an account may encode or reveal in an hour, whichever this is; 0 is without limit.
+    pub(in crate::engine::transform) limit: u64,
     form: Arc<Form>,
     /// FPE's alone.
     secrets: Option<Secrets>,
@@ -63,11 +65,11 @@ struct Secrets {
 impl Formed {
     /// `keys` only where the transformation encrypts.
     pub fn new(
-        mount: MountId,
-        name: &str,
+        (mount, name): (MountId, &str),
         config: Arc<Transformation>,
         form: Arc<Form>,
         keys: Option<&TransformationKeys>,
+        limit: u64,
     ) -> Result<Self, Fault> {
         let secrets = match (keys, &form.alphabet) {
             (Some(keys), Some(alphabet)) => {
@@ -82,7 +84,7 @@ impl Formed {
             }
             _ => None,
         };
-        Ok(Self { name: name.to_owned(), config, form, secrets })
+        Ok(Self { name: name.to_owned(), config, limit, form, secrets })
     }
 
     fn item(&self, op: &ValuesOp, input: &Input) -> Result<Answered, Fault> {
@@ -264,9 +266,8 @@ impl Transform {
                 Err(fault) => made.results.push((position, Err(fault))),
             }
         }
-        let about: Vec<Option<[u8; 32]>> = shaped.iter().map(|(_, item)| item.plan.input.options.subject).collect();
-        made.subject = about.first().copied().flatten().filter(|first| about.iter().all(|subject| *subject == Some(*first)));
-        let subjects = Box::pin(self.subject_keys(work, about.into_iter().flatten())).await?;
+        let about: Vec<[u8; 32]> = shaped.iter().filter_map(|(_, item)| item.plan.input.options.subject).collect();
+        let subjects = Box::pin(self.subject_keys(work, about.into_iter())).await?;
         let serials = self.serials_for(op, &shaped, work).await?;
         made.rows = with_capacity(shaped.len());
         for (done, ((position, item), serial)) in shaped.iter().zip(serials).enumerate() {
@@ -309,7 +310,6 @@ pub struct Shaped {
     ids: Vec<i64>,
     /// What entries name them by, where their transformation asks for it.
     named: Vec<(usize, TokenDigest)>,
-    subject: Option<[u8; 32]>,
 }
 
 impl Shaped {
@@ -364,11 +364,9 @@ impl Shaped {
             }
         }
         if alone {
-            work.facts.subject = self.subject;
             note_ids(work, &self.ids);
         } else {
-            // Each would hold for a part of the request only.
-            work.facts.subject = work.facts.subject.filter(|subject| self.subject == Some(*subject));
+            // It would hold for a part of the request only.
             work.facts.batch = None;
         }
         if self.rows.is_empty() {

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::audit::shipping::Shipping;
 use crate::audit::verify::{Report, verify};
 use crate::config::{Config, LogFormat};
+use crate::gate::strangers::Strangers;
 use crate::gate::{Founding, Gate, Workshop};
 use crate::http::limits::Limits;
 use crate::http::probe::Site;
@@ -17,6 +19,7 @@ use crate::http::tls::{Tls, TlsFiles};
 use crate::jobs;
 use crate::model::clock::Clock;
 use crate::seal::barrier::ledger_key;
+use crate::seal::erasures::Journal;
 use crate::seal::{key_file, shares};
 use crate::store::connect::{self, Access};
 use crate::store::keyring;
@@ -44,11 +47,14 @@ impl std::error::Error for BootError {}
 pub struct Node {
     pub access: Access,
     pub node: String,
+    /// Where this node remembers who was erased.
+    pub erasures: Option<std::path::PathBuf>,
     pub key_file: Option<std::path::PathBuf>,
     pub tls: TlsFiles,
     pub address: std::net::SocketAddr,
     pub public: Option<String>,
     pub limits: Limits,
+    pub shipping: Option<Shipping>,
 }
 
 /// A node that listens; [`Running::serve`] answers requests until it is told to stop.
@@ -95,14 +101,17 @@ pub fn start_logging(format: LogFormat) {
 
 /// `goldfin server`: serves until SIGTERM or SIGINT.
 pub async fn server(config: Config) -> Result<(), BootError> {
+    let shipping = config.ledger.shipping().map_err(BootError::new)?;
     let node = Node {
         access: Access { options: config.database.options().map_err(BootError::new)?, pool: config.database.pool },
         node: config.node,
+        erasures: config.seal.erasures,
         key_file: config.seal.key_file,
         tls: config.tls,
         address: config.listen.address,
         public: config.listen.public,
         limits: config.limits,
+        shipping,
     };
     Running::start(node).await?.serve(stop_signal()?).await;
     Ok(())
@@ -162,9 +171,12 @@ impl Running {
             store: store.clone(),
             access: node.access,
             node: node.node,
+            erasures: node.erasures.map(Journal::new),
             clock: clock.clone(),
             key_file: node.key_file,
             companions,
+            strangers: Arc::new(Strangers::new(node.limits.strangers())),
+            shipping: node.shipping.map(Arc::new),
         };
         let gate = Gate::open(founding).await.map_err(BootError::new)?;
         let site = Site {

@@ -11,8 +11,9 @@ use crate::model::action::Action;
 use crate::model::change::Change;
 use crate::model::clock::Timestamp;
 use crate::model::document::Node;
-use crate::model::facts::Facts;
+use crate::model::facts::{Facts, SubjectCount};
 use crate::model::id::{RequestId, StreamId};
+use crate::model::member_class::{MemberClass, class_of};
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +128,11 @@ impl Line {
     }
 
     fn text(&mut self, name: &str, text: &str) {
+        debug_assert!(class_of(name).is_some_and(MemberClass::may_be_recorded), "`{name}` may not enter an entry as it is");
+        self.write_text(name, text);
+    }
+
+    fn write_text(&mut self, name: &str, text: &str) {
         self.name(name);
         Node::text(text).write(&mut self.0);
     }
@@ -146,11 +152,41 @@ impl Line {
 
     fn hash(&mut self, name: &str, hash: Option<&[u8; 32]>) {
         if let Some(hash) = hash {
-            self.text(name, &hex(hash));
+            self.write_text(name, &hex(hash));
+        }
+    }
+
+    fn subjects(&mut self, subjects: &[SubjectCount]) {
+        for (position, SubjectCount { subject, class, count }) in subjects.iter().enumerate() {
+            if position == 0 {
+                self.name("subjects");
+                self.0.push(b'[');
+            } else {
+                self.0.push(b',');
+            }
+            self.0.extend_from_slice(b"{\"subject\":\"");
+            self.0.extend_from_slice(hex(subject).as_bytes());
+            self.0.push(b'"');
+            self.optional("class", class.as_deref());
+            self.number("count", i64::try_from(*count).ok());
+            self.0.push(b'}');
+        }
+        if !subjects.is_empty() {
+            self.0.push(b']');
         }
     }
 
     fn texts(&mut self, name: &str, texts: impl Iterator<Item = String>) {
+        debug_assert!(class_of(name).is_some_and(MemberClass::may_be_recorded), "`{name}` may not enter an entry as it is");
+        self.write_texts(name, texts);
+    }
+
+    /// Keyed hashes of what itself may not enter; empty where there is none.
+    fn hashes<'a>(&mut self, name: &str, hashes: impl Iterator<Item = Option<&'a [u8; 8]>>) {
+        self.write_texts(name, hashes.map(|hash| hash.map_or_else(String::new, |hash| hex(hash))));
+    }
+
+    fn write_texts(&mut self, name: &str, texts: impl Iterator<Item = String>) {
         let items: Vec<Node> = texts.map(Node::text).collect();
         if !items.is_empty() {
             self.name(name);
@@ -187,6 +223,8 @@ fn rest_of(draft: &Draft, now: Timestamp) -> String {
     line.number("count", facts.count.and_then(|count| i64::try_from(count).ok()));
     line.number("succeeded", facts.succeeded.and_then(|count| i64::try_from(count).ok()));
     line.hash("batch", facts.batch.as_ref());
+    line.subjects(&facts.subjects);
+    line.hashes("tokens", facts.tokens.iter().map(Option::as_ref));
     line.optional("login_account", facts.account.as_deref());
     line.optional("target_accessor", facts.accessor.as_deref());
     line.texts("changes", draft.changes.iter().map(ToString::to_string));
@@ -209,6 +247,15 @@ pub struct Columns {
     pub decision: String,
     pub subject: Option<String>,
     pub change: Option<String>,
+    /// Of an entry that concerns several: hash in hexadecimal, class or nothing, count.
+    pub subjects: Vec<(String, String, i64)>,
+}
+
+#[derive(serde::Deserialize)]
+struct KnownSubject<'a> {
+    subject: &'a str,
+    class: Option<&'a str>,
+    count: i64,
 }
 
 impl Columns {
@@ -230,6 +277,8 @@ impl Columns {
             decision: &'a str,
             subject: Option<&'a str>,
             changes: Option<Vec<String>>,
+            #[serde(borrow, default)]
+            subjects: Vec<KnownSubject<'a>>,
         }
         let known: Known<'_> = serde_json::from_str(body).ok()?;
         (known.v == 1).then_some(())?;
@@ -244,6 +293,11 @@ impl Columns {
             decision: known.decision.to_owned(),
             subject: known.subject.map(str::to_owned),
             change: known.changes.map(|changes| changes.join("\n")),
+            subjects: known
+                .subjects
+                .into_iter()
+                .map(|one| (one.subject.to_owned(), one.class.unwrap_or_default().to_owned(), one.count))
+                .collect(),
         })
     }
 }

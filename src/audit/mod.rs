@@ -2,7 +2,9 @@
 
 pub mod chain;
 pub mod entry;
+pub mod lines;
 pub mod receipt;
 pub mod recorder;
+pub mod shipping;
 pub mod verify;
 mod writer;

@@ -9,6 +9,7 @@ use goldfin_crypto::mac::MacKey;
 use crate::model::clock::Timestamp;
 use crate::model::document::Node;
 use crate::model::id::StreamId;
+use crate::store::disclosure::StoredName;
 use crate::store::error::StoreError;
 use crate::store::ledger::{Reading, StoredEntry};
 
@@ -129,16 +130,21 @@ async fn verify_stream(
     let mut link = Link { key, stream, seq: 0, mac: Vec::new() };
     loop {
         let entries = reading.stretch(stream, link.seq + 1, STRETCH).await?;
-        if entries.is_empty() {
-            break;
-        }
+        let Some(last) = entries.last() else { break };
+        let names = reading.names(stream, link.seq + 1, last.seq).await?;
+        let mut names = names.as_slice();
         for entry in &entries {
-            if let Err(what) = link.step(entry) {
+            let of_entry;
+            (of_entry, names) = names.split_at(names.partition_point(|name| name.seq <= entry.seq));
+            if let Err(what) = link.step(entry, of_entry) {
                 return Ok((link.seq, Verdict::Tampered { seq: link.seq + 1, what }));
             }
         }
     }
-    let verdict = if link.seq < end {
+    let beyond = reading.names(stream, link.seq + 1, i64::MAX).await?;
+    let verdict = if !beyond.is_empty() && link.seq >= end {
+        Verdict::Tampered { seq: link.seq + 1, what: "subjects are named beside an entry that is not there" }
+    } else if link.seq < end {
         Verdict::Shorter { ends: link.seq, known: end }
     } else if link.seq > end {
         Verdict::Tampered { seq: end + 1, what: "there are entries behind the head" }
@@ -159,7 +165,7 @@ struct Link<'a> {
 }
 
 impl Link<'_> {
-    fn step(&mut self, entry: &StoredEntry) -> Result<(), &'static str> {
+    fn step(&mut self, entry: &StoredEntry, names: &[StoredName]) -> Result<(), &'static str> {
         let seq = self.seq + 1;
         if entry.seq != seq {
             return Err("the entry is missing");
@@ -169,8 +175,11 @@ impl Link<'_> {
             return Err("the entry's MAC does not fit its bytes, its place and the entry before it");
         }
         let columns = Columns::read(&entry.body).ok_or("the entry's bytes cannot be read")?;
-        if columns != columns_of(entry) {
-            return Err("a column differs from the entry's bytes");
+        if columns != columns_of(entry, names) {
+            return Err("a column, or a subject named beside the entry, differs from the entry's bytes");
+        }
+        if names.iter().any(|name| name.time != entry.time) {
+            return Err("a subject is named beside the entry at another time");
         }
         self.seq = seq;
         self.mac = mac.to_vec();
@@ -178,7 +187,7 @@ impl Link<'_> {
     }
 }
 
-fn columns_of(entry: &StoredEntry) -> Columns {
+fn columns_of(entry: &StoredEntry, names: &[StoredName]) -> Columns {
     Columns {
         stream: entry.stream,
         seq: entry.seq,
@@ -190,5 +199,6 @@ fn columns_of(entry: &StoredEntry) -> Columns {
         decision: entry.decision.clone(),
         subject: entry.subject.as_deref().map(hex),
         change: entry.change.clone(),
+        subjects: names.iter().map(|name| (hex(&name.subject), name.class.clone(), name.count)).collect(),
     }
 }

@@ -96,6 +96,7 @@ async fn serve(
     let node = Node {
         access: Access { options: postgres.url_app(), pool: 12 },
         node: "dev".to_owned(),
+        erasures: Some(folder.join("erasures")),
         key_file: Some(folder.join("unseal.key")),
         tls: TlsFiles {
             certificate: server.certificate,
@@ -106,6 +107,7 @@ async fn serve(
         address: options.listen.or_else(|| read_address(&address_file)).unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)),
         public: None,
         limits: Limits::default(),
+        shipping: None,
     };
     let running = Running::start(node).await?;
     let address = running.address()?;

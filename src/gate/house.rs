@@ -26,12 +26,14 @@ use crate::policy::compile::Compiled;
 use crate::policy::rules::Rules;
 use crate::policy::source::PolicySource;
 use crate::seal::barrier::Barrier;
+use crate::seal::erasures::Journal;
 use crate::seal::shares::{self, KEYRING_ROW, KeyringState};
 use crate::store::connect::Access;
 use crate::store::control::{ControlKind, SERVER};
 use crate::store::directory::Directory;
 use crate::store::{Store, keyring, ledger};
 
+use super::strangers::Strangers;
 use super::{Founding, Workshop};
 
 /// How often the other streams are asked for changes. Half of the second that promise 5 grants.
@@ -50,7 +52,9 @@ pub struct House {
     pub(super) rules: Arc<Rules>,
     pub(super) directory: Arc<Directory>,
     pub(super) engines: Engines,
+    pub(super) strangers: Arc<Strangers>,
     barrier: Arc<Barrier>,
+    erasures: Option<Journal>,
     writer: Mutex<Option<WriterThread>>,
     /// Told when a change says that this node is to be sealed.
     sealing: tokio::sync::watch::Sender<bool>,
@@ -97,7 +101,7 @@ pub(super) struct Engines {
 impl House {
     /// Opens the ledger's stream, the directory and the policies behind a barrier.
     pub(super) async fn open(founding: Founding, barrier: Barrier) -> Result<Self, Fault> {
-        let Founding { store, access, node, clock, companions, .. } = founding;
+        let Founding { store, access, node, erasures, clock, companions, strangers, shipping, .. } = founding;
         let barrier = Arc::new(barrier);
         if let Some(newest) = ledger::newest_time(&store).await? {
             clock.not_before(newest);
@@ -110,6 +114,16 @@ impl House {
         let tools = Tools { barrier: Arc::clone(&barrier), directory: Arc::clone(&directory) };
         let (lookup, control) = (Arc::clone(barrier.lookup()), Arc::clone(barrier.control()));
         let authenticator = Arc::new(Authenticator::new(store.clone(), lookup, control, clock.clone()));
+        let opening = super::erasures::Opening {
+            store: &store,
+            recorder: &recorder,
+            authenticator: &authenticator,
+            rules: &rules,
+            barrier: &barrier,
+            clock: &clock,
+            journal: erasures.as_ref(),
+        };
+        Box::pin(opening.settle()).await?;
         let engines = Engines {
             system: System::new(tools.clone(), Arc::clone(&rules), clock.clone()),
             auth_token: AuthTokens::new(tools.clone()),
@@ -127,6 +141,8 @@ impl House {
             directory: Arc::clone(&directory),
             barrier: Arc::clone(&barrier),
             clock,
+            strangers: Arc::clone(&strangers),
+            shipping,
         });
         let (sealing, _) = tokio::sync::watch::channel(false);
         let (writer, companions) = (Mutex::new(Some(writer)), Mutex::new(Some(companions)));
@@ -138,11 +154,13 @@ impl House {
             directory,
             engines,
             barrier,
+            erasures,
             writer,
             sealing,
             companions,
             seen,
             doubt: Doubt::default(),
+            strangers,
         })
     }
 
@@ -165,7 +183,8 @@ impl House {
                 Change::Keyring => self.reload_keyring().await,
                 Change::Secret(mount, path) => self.engines.kv.forget(*mount, path),
                 Change::Sealed => drop(self.sealing.send(true)),
-                Change::Account(_) | Change::AuthToken(_) | Change::Subject(_) => {}
+                Change::Subject(id) => super::erasures::write_down(&self.store, &self.barrier, self.erasures.as_ref(), *id).await,
+                Change::Account(_) | Change::AuthToken(_) => {}
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Floor 7: the one path of every request.
 
+mod erasures;
 mod house;
 mod perform;
 pub mod released;
@@ -7,6 +8,7 @@ pub mod request;
 mod route;
 mod seal_state;
 mod sealed;
+pub mod strangers;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use parking_lot::Mutex;
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::audit::recorder::{Asked, Recorder};
+use crate::audit::shipping::Shipping;
 use crate::auth::authenticator::Authenticator;
 use crate::model::clock::Clock;
 use crate::model::fault::Fault;
@@ -24,6 +27,7 @@ use crate::model::id::RequestId;
 use crate::model::path::Requested;
 use crate::policy::rules::Rules;
 use crate::seal::barrier::Barrier;
+use crate::seal::erasures::Journal;
 use crate::seal::shares::Progress;
 use crate::store::Store;
 use crate::store::connect::Access;
@@ -35,6 +39,7 @@ use released::Released;
 use request::Request;
 pub use seal_state::SealState;
 use sealed::Attempts;
+use strangers::Strangers;
 
 /// Handles of the open house, for what goldfin does by itself. They hold keys: whoever has them lets go when told to.
 #[derive(Debug, Clone)]
@@ -47,6 +52,8 @@ pub struct Workshop {
     pub directory: Arc<Directory>,
     pub barrier: Arc<Barrier>,
     pub clock: Clock,
+    pub strangers: Arc<Strangers>,
+    pub shipping: Option<Arc<Shipping>>,
 }
 
 /// Starts what works beside the requests while the house is open. What it gives is dropped before the house closes.
@@ -59,10 +66,16 @@ pub struct Founding {
     pub access: Access,
     /// This node's name: its stream of the ledger.
     pub node: String,
+    /// Where this node remembers who was erased, outside of the database.
+    pub erasures: Option<Journal>,
     pub clock: Clock,
     /// Where the unseal key lies for unattended starts.
     pub key_file: Option<PathBuf>,
     pub companions: Companions,
+    /// What strangers were refused too often.
+    pub strangers: Arc<Strangers>,
+    /// Where this node's stream of the ledger is shipped to.
+    pub shipping: Option<Arc<Shipping>>,
 }
 
 /// The door to everything. Sealed, it answers `init`, `unseal` and nothing else.
@@ -126,13 +139,27 @@ impl Gate {
         }
     }
 
+    /// The answer to whoever shows no auth token, before anything of the request is read, where their source was refused too often.
+    #[must_use]
+    pub fn turn_away(&self, address: std::net::IpAddr) -> Option<Released> {
+        let now = self.founding.clock.now();
+        let fault = self.founding.strangers.turn_away(address, now)?;
+        Some(Released::unrecorded(RequestId::generate(now).unwrap_or(RequestId::nil()), fault))
+    }
+
     async fn answer(self: Arc<Self>, mut asked: Asked, request: Request) -> Released {
         if let Ok(wanted) = &request.wanted
             && let Some(door) = seal_state::Door::of(&wanted.path, wanted.verb)
         {
             asked.path = Some(wanted.path.path.as_str().to_owned());
+            let (strangers, address) = (Arc::clone(&self.founding.strangers), request.peer.address);
+            if let Err(fault) = strangers.admit(address, asked.received) {
+                return Released::unrecorded(asked.request, fault);
+            }
             // Boxed: the future of every request would be as large as that of an unsealing.
-            return Box::pin(self.at_the_door(door, asked, request)).await;
+            let released = Box::pin(self.at_the_door(door, asked, request)).await;
+            strangers.saw(address, &released);
+            return released;
         }
         match self.house.load_full() {
             Some(house) => house.answer(asked, request).await,
@@ -174,6 +201,7 @@ impl Gate {
         let _moving = self.moving.lock().await;
         let Some(mut house) = self.house.swap(None) else { return };
         house.dismiss();
+        drop(self.founding.strangers.record(&house.recorder, &self.founding.clock).await);
         for _ in 0..1000 {
             match Arc::try_unwrap(house) {
                 Ok(house) => {

@@ -3,20 +3,29 @@
 //! Engines reach it through a [`work::Work`], which is confined to one mount; the recorder commits what a work has gathered together
 //! with its entry. Nothing here decides anything.
 
+pub mod allowance;
 pub mod auth_token;
 pub mod connect;
 pub mod control;
+pub mod convergent;
 pub mod directory;
+pub mod disclosure;
+pub mod erasure;
 pub mod error;
 pub mod expiry;
 pub mod keyring;
 pub mod kv;
 pub mod ledger;
+pub mod ledger_export;
+pub mod ledger_search;
+pub mod ledger_summary;
 pub mod manifest;
+pub mod removed;
 pub mod replay;
 pub mod rewrap;
 pub mod subject;
 pub mod token_lookup;
+pub mod token_state;
 pub mod transform;
 pub mod work;
 

@@ -78,7 +78,8 @@ pub async fn find(store: &Store, ids: &[i64]) -> Result<Vec<TokenRow>, StoreErro
 
 pub(super) async fn find_on(connection: &mut PgConnection, ids: &[i64]) -> Result<Vec<TokenRow>, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT t.id, t.transformation, t.subject, s.wrapped_key AS "subject_key?", s.hash AS "subject_hash?", t.expires, t.value, t.metadata
+        r#"SELECT t.id AS "id!", t.transformation AS "transformation!", t.subject, s.wrapped_key AS "subject_key?", s.hash AS "subject_hash?",
+                  t.expires, t.value AS "value!", t.metadata
            FROM pii_token t LEFT JOIN subject s ON s.namespace = 0 AND s.id = t.subject
            WHERE t.namespace = 0 AND t.id = ANY ($1)"#,
         ids
@@ -141,6 +142,35 @@ pub async fn take_block(store: &Store) -> Result<i64, StoreError> {
     let mut connection = store.connection().await?;
     let block = sqlx::query_scalar!(r#"SELECT nextval('pii_token_block') AS "block!""#).fetch_one(&mut *connection).await?;
     block.checked_mul(BLOCK).ok_or_else(|| StoreError::Defect("the ids of tokens have run out".to_owned()))
+}
+
+/// Takes serial numbers for shaped tokens of a transformation; gives the first. None: the transformation is gone. Committed by itself:
+/// a number that was taken is never given again, whatever becomes of the request.
+pub async fn take_serials(store: &Store, mount: i32, transformation: &str, count: i64) -> Result<Option<i64>, StoreError> {
+    let mut connection = store.connection().await?;
+    let behind = sqlx::query_scalar!(
+        "UPDATE transform_key SET issued = issued + $3 WHERE namespace = 0 AND mount = $1 AND transformation = $2 AND version = 0 RETURNING issued",
+        mount,
+        transformation,
+        count
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    Ok(behind.map(|behind| behind - count))
+}
+
+/// Makes sure that no serial number of a transformation below `next` is given again: those of tokens that are put back.
+pub async fn pass_serials(store: &Store, mount: i32, transformation: &str, next: i64) -> Result<(), StoreError> {
+    let mut connection = store.connection().await?;
+    sqlx::query!(
+        "UPDATE transform_key SET issued = greatest(issued, $3) WHERE namespace = 0 AND mount = $1 AND transformation = $2 AND version = 0",
+        mount,
+        transformation,
+        next
+    )
+    .execute(&mut *connection)
+    .await?;
+    Ok(())
 }
 
 /// The number of a new transformation; never reused.
@@ -226,14 +256,20 @@ pub async fn delete(work: &mut Work, transformation: i32, ids: &[i64]) -> Result
 /// Deletes tokens that expired before `moment`, at most `limit`; for the job.
 pub async fn delete_expired(work: &mut Work, moment: Timestamp, limit: i64) -> Result<u64, StoreError> {
     let transaction = work.transaction().await?;
-    let gone = sqlx::query!(
-        "DELETE FROM pii_token WHERE namespace = 0 AND id IN (SELECT id FROM pii_token WHERE namespace = 0 AND expires < $1 LIMIT $2)",
+    let gone = sqlx::query_scalar!(
+        r#"WITH gone AS (
+               DELETE FROM pii_token WHERE namespace = 0 AND id IN (SELECT id FROM pii_token WHERE namespace = 0 AND expires < $1 LIMIT $2)
+               RETURNING id
+           ), values_of AS (
+               DELETE FROM pii_token_index i USING gone WHERE i.namespace = 0 AND i.id = gone.id
+           )
+           SELECT count(*) AS "count!" FROM gone"#,
         moment.to_date(),
         limit
     )
-    .execute(&mut **transaction)
+    .fetch_one(&mut **transaction)
     .await?;
-    Ok(gone.rows_affected())
+    Ok(u64::try_from(gone).unwrap_or_default())
 }
 
 /// Removes the keys of a mount that is going away: its tokens cannot be decrypted any more, by anybody.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::model::clock::Timestamp;
-use crate::model::facts::Facts;
+use crate::model::facts::{Facts, Notice};
 use crate::model::id::MountId;
 use crate::model::mount::Mount;
 
@@ -31,12 +31,14 @@ pub struct Work {
     now: Timestamp,
     pending: Pending,
     pub facts: Facts,
+    /// Recorded after the entry, whatever becomes of the operation.
+    pub notices: Vec<Notice>,
 }
 
 impl Work {
     #[must_use]
     pub fn new(store: Store, mount: Arc<Mount>, now: Timestamp) -> Self {
-        Self { store, mount, now, pending: Pending::Nothing, facts: Facts::default() }
+        Self { store, mount, now, pending: Pending::Nothing, facts: Facts::default(), notices: Vec::new() }
     }
 
     #[must_use]
@@ -72,6 +74,12 @@ impl Work {
             Pending::Transaction(transaction) => Ok(transaction),
             _ => Err(StoreError::Defect("the transaction was not opened".to_owned())),
         }
+    }
+
+    /// Whether the work writes in a transaction of its own.
+    #[must_use]
+    pub fn in_transaction(&self) -> bool {
+        matches!(self.pending, Pending::Transaction(_))
     }
 
     /// Lets new tokens ride in the commit group.

@@ -10,11 +10,13 @@
 mod base62;
 pub mod blind_index;
 pub mod ciphertext;
+pub mod convergent;
 pub mod credential;
 pub mod data_key;
 pub mod digest;
 mod envelope;
 pub mod error;
+pub mod ff1;
 pub mod key;
 pub mod keyring;
 pub mod locator;
@@ -27,9 +29,11 @@ pub mod token;
 
 pub use blind_index::BlindIndex;
 pub use ciphertext::{Ciphertext, WrappedKey};
+pub use convergent::{Convergent, ValueIndex};
 pub use credential::{Accessor, AuthToken, NotACredential, SecretId};
 pub use data_key::{DataKey, KeyId};
 pub use error::CryptoError;
+pub use ff1::{Ff1Key, NumberPermutation};
 pub use key::{Key, Purpose};
 pub use keyring::{KekVersion, KeyState, Keyring};
 pub use locator::{Place, RowId};

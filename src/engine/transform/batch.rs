@@ -16,17 +16,16 @@ use crate::store::directory::Snapshot;
 
 use super::Transform;
 use super::config::{Role, Transformation};
+use super::mount_config;
 use super::op::{Input, Item, Options, Target, Use, ValuesOp};
 use super::parse::one_purpose;
+use super::purposes::{Given, Purpose};
 
 /// The most items of one request.
 pub(super) const MOST_ITEMS: usize = 10_000;
 
 /// The most transformations of one request: each is decided by itself.
 const MOST_TARGETS: usize = 64;
-
-/// Stands for a purpose that nobody configured. No transformation can list it: it is no name.
-const UNLISTED: &str = "(unlisted)";
 
 /// The largest value, in bytes.
 const MAX_VALUE_BYTES: usize = 1 << 20;
@@ -45,16 +44,16 @@ struct Around {
 }
 
 /// The transformations of a request while it is read.
-struct Targets<'a> {
-    snapshot: &'a Snapshot,
-    mount: crate::model::id::MountId,
-    role: &'a str,
-    wanted: Vec<Option<String>>,
-    found: Vec<Target>,
+pub(super) struct Targets<'a> {
+    pub snapshot: &'a Snapshot,
+    pub mount: crate::model::id::MountId,
+    pub role: &'a str,
+    pub wanted: Vec<Option<String>>,
+    pub found: Vec<Target>,
 }
 
 impl Targets<'_> {
-    fn index(&mut self, wanted: Option<String>) -> Result<usize, Fault> {
+    pub(super) fn index(&mut self, wanted: Option<String>) -> Result<usize, Fault> {
         if let Some(at) = self.wanted.iter().position(|known| *known == wanted) {
             return Ok(at);
         }
@@ -66,18 +65,21 @@ impl Targets<'_> {
         Ok(self.found.len() - 1)
     }
 
-    /// The purpose, if one of the transformations lists it or none has a list. Any other word of the caller's is kept out of the
-    /// ledger; it would not have revealed anything.
-    fn listed(&self, purpose: String) -> String {
-        let lists = self.found.iter().filter_map(|target| {
-            let stored = self.snapshot.get::<Transformation>(ControlKind::Transformation, self.mount, target.name.as_deref()?);
-            stored.ok().flatten().filter(|transformation| !transformation.purposes.is_empty())
-        });
-        let mut lists = lists.peekable();
-        if lists.peek().is_none() || lists.any(|transformation| transformation.purposes.contains(&purpose)) {
-            return purpose;
+    /// The purpose as the lists of the transformations know it.
+    pub(super) fn listed(&self, purpose: String) -> Result<Purpose, Fault> {
+        let mut given = Given::new(purpose);
+        let mut without = false;
+        for target in &self.found {
+            let stored = |name: &str| self.snapshot.get::<Transformation>(ControlKind::Transformation, self.mount, name).ok().flatten();
+            match target.name.as_deref().and_then(stored) {
+                Some(transformation) if !transformation.purposes.is_empty() => given.look_in(&transformation.purposes),
+                _ => without = true,
+            }
         }
-        UNLISTED.to_owned()
+        if without {
+            given.look_in(&mount_config::of_mount(self.snapshot, self.mount)?.purposes);
+        }
+        Ok(given.judged())
     }
 
     /// A stored thing that cannot be honoured counts as absent here; carrying the operation out says so.
@@ -103,7 +105,7 @@ impl Transform {
         mut members: Members,
         usage: Use,
         role: String,
-        format: bool,
+        format: Option<String>,
     ) -> Result<(ValuesOp, usize), Fault> {
         let mut purpose = one_purpose(call.purpose.clone(), &mut members)?;
         let around = Around {
@@ -135,14 +137,13 @@ impl Transform {
             }
             None => {
                 let reference = members.word("reference")?;
-                drop(members.take("tweak"));
                 let value = read_value(&mut members, usage)?;
                 let target = targets.index(around.transformation)?;
                 vec![Item { input: Ok(Input { target, value, options: around.options }), reference }]
             }
         };
         unknown += members.finish(&[])?;
-        let purpose = purpose.map(|word| targets.listed(word));
+        let purpose = purpose.map(|word| targets.listed(word)).transpose()?;
         let mut targets = targets.found;
         if targets.is_empty() {
             // Not one item could be read: the role alone is what the request concerns.
@@ -173,7 +174,6 @@ impl Transform {
         let mut purpose = None;
         let mut read = || -> Result<(Option<String>, Plaintext, Options), Fault> {
             purpose = one_purpose(None, &mut members)?;
-            drop(members.take("tweak"));
             let wanted = read_transformation(&mut members)?.or_else(|| around.transformation.clone());
             let options = self.read_options(call, &mut members, usage, &around.options)?;
             Ok((wanted, read_value(&mut members, usage)?, options))
@@ -192,21 +192,40 @@ impl Transform {
     }
 
     /// What only an encode takes; elsewhere these members are nobody's.
-    fn read_options(&self, call: &Call, members: &mut Members, usage: Use, around: &Options) -> Result<Options, Fault> {
+    pub(super) fn read_options(&self, call: &Call, members: &mut Members, usage: Use, around: &Options) -> Result<Options, Fault> {
+        let tweak = members.word("tweak")?.filter(|tweak| !tweak.is_empty()).or_else(|| around.tweak.clone());
+        if usage != Use::Encode && !usage.by_value() {
+            return Ok(Options { tweak, ..Options::default() });
+        }
         if usage != Use::Encode {
-            return Ok(Options::default());
+            refuse_range(members)?;
+            return Ok(Options { subject: self.read_subject(call, members, around)?, ..Options::default() });
         }
         let ttl = members.duration("ttl")?;
         let expiration = read_moment(members, "expiration")?;
         let metadata = read_metadata(members)?;
-        let subject = match members.secret("subject")? {
-            Some(subject) => Some(self.subject_hash(call, members, &subject)?),
-            None => around.subject,
-        };
+        let subject = self.read_subject(call, members, around)?;
         // An item's own end replaces the one around it as a whole.
         let (ttl, expiration) = if ttl.is_none() && expiration.is_none() { (around.ttl, around.expiration) } else { (ttl, expiration) };
-        Ok(Options { ttl, expiration, metadata: metadata.or_else(|| around.metadata.clone()), subject })
+        Ok(Options { ttl, expiration, metadata: metadata.or_else(|| around.metadata.clone()), subject, tweak })
     }
+
+    fn read_subject(&self, call: &Call, members: &mut Members, around: &Options) -> Result<Option<[u8; 32]>, Fault> {
+        match members.secret("subject")? {
+            Some(subject) => self.subject_hash(call, members, &subject).map(Some),
+            None => Ok(around.subject),
+        }
+    }
+}
+
+/// A value has one token, whenever that ends: there is nothing to choose from.
+fn refuse_range(members: &mut Members) -> Result<(), Fault> {
+    for name in ["expiration", "min_expiration", "max_expiration"] {
+        if members.word(name)?.is_some_and(|end| !end.is_empty() && end != "any") {
+            return Err(members.wrong(name, "would choose among tokens, and a value has one; leave it out or say `any`"));
+        }
+    }
+    Ok(())
 }
 
 fn read_transformation(members: &mut Members) -> Result<Option<String>, Fault> {
@@ -218,13 +237,11 @@ fn read_transformation(members: &mut Members) -> Result<Option<String>, Fault> {
 
 fn read_value(members: &mut Members, usage: Use) -> Result<Plaintext, Fault> {
     let value = members.secret("value")?.ok_or_else(|| members.missing("value"))?;
-    if usage == Use::Encode {
-        if value.is_empty() {
-            return Err(members.wrong("value", "is empty, there is nothing to encode"));
-        }
-        if value.len() > MAX_VALUE_BYTES {
-            return Err(members.wrong("value", "is larger than 1 MiB"));
-        }
+    if usage == Use::Encode && value.is_empty() {
+        return Err(members.wrong("value", "is empty, there is nothing to encode"));
+    }
+    if (usage == Use::Encode || usage.by_value()) && value.len() > MAX_VALUE_BYTES {
+        return Err(members.wrong("value", "is larger than 1 MiB"));
     }
     Ok(value)
 }
@@ -276,7 +293,7 @@ fn read_metadata(members: &mut Members) -> Result<Option<Arc<Plaintext>>, Fault>
     Ok(Some(Arc::new(written)))
 }
 
-fn read_partial_failure(members: &mut Members) -> Result<Option<u16>, Fault> {
+pub(super) fn read_partial_failure(members: &mut Members) -> Result<Option<u16>, Fault> {
     let wrong = members.wrong("partial_failure_response_code", "must be a status from 200 to 599");
     match members.whole("partial_failure_response_code")? {
         None | Some(0) => Ok(None),
@@ -289,7 +306,7 @@ fn read_partial_failure(members: &mut Members) -> Result<Option<u16>, Fault> {
     }
 }
 
-fn agree(purpose: &mut Option<String>, of_item: Option<String>) -> Result<(), Fault> {
+pub(super) fn agree(purpose: &mut Option<String>, of_item: Option<String>) -> Result<(), Fault> {
     match (&purpose, of_item) {
         (_, None) => Ok(()),
         (Some(known), Some(given)) if *known == given => Ok(()),
@@ -339,9 +356,15 @@ pub(super) fn answer(op: &ValuesOp, mut results: Vec<Result<Answered, Fault>>) -
     }))
 }
 
-fn concerns_all(fault: &Fault) -> bool {
+pub(super) fn concerns_all(fault: &Fault) -> bool {
     matches!(
         fault,
-        Fault::Unavailable(_) | Fault::Sealed | Fault::OutcomeUnknown | Fault::Internal(_) | Fault::Conflict(_) | Fault::TooMany { .. }
+        Fault::Unavailable(_)
+            | Fault::Sealed
+            | Fault::OutcomeUnknown
+            | Fault::Internal(_)
+            | Fault::Conflict(_)
+            | Fault::TooMany { .. }
+            | Fault::LimitReached { .. }
     )
 }

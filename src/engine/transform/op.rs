@@ -10,8 +10,14 @@ use crate::model::clock::Timestamp;
 use crate::model::fault::Fault;
 use crate::model::operation::{Circumstances, Operation, Resource, ResourceKind};
 
+use crate::store::disclosure::Page;
+
 use super::config::subject_name;
+use super::limits::Harm;
+use super::purposes::Purpose;
+use super::redact::TextOp;
 use super::settings::SettingOp;
+use super::state::StateOp;
 
 #[derive(Debug)]
 pub struct TransformOp {
@@ -26,7 +32,9 @@ pub struct TransformOp {
 pub(super) enum What {
     Setting(SettingOp),
     Values(ValuesOp),
+    Text(TextOp),
     Subject(SubjectOp),
+    State(StateOp),
 }
 
 /// What is done with values or tokens.
@@ -37,17 +45,32 @@ pub(super) enum Use {
     Validate,
     Metadata,
     DeleteByToken,
-    /// What needs a transformation that finds a token by its value; those of this engine do not.
-    FindByValue,
+    /// Whether a value has a token, and which: of convergent transformations only, like the deletion by value.
+    Tokenized,
+    Tokens,
     DeleteByValue,
 }
 
 impl Use {
+    /// What a limit counts.
+    pub(super) fn harm(self) -> Option<Harm> {
+        match self {
+            Self::Encode => Some(Harm::Encoded),
+            Self::Decode => Some(Harm::Revealed),
+            Self::Validate | Self::Metadata | Self::DeleteByToken | Self::Tokenized | Self::Tokens | Self::DeleteByValue => None,
+        }
+    }
+
+    /// What begins with a value that may have a token already.
+    pub(super) fn by_value(self) -> bool {
+        matches!(self, Self::Tokenized | Self::Tokens | Self::DeleteByValue)
+    }
+
     fn action(self) -> Action {
         match self {
             Self::Encode => Action::Encode,
             Self::Decode => Action::Decode,
-            Self::Validate | Self::Metadata | Self::FindByValue => Action::LookupPiiToken,
+            Self::Validate | Self::Metadata | Self::Tokenized | Self::Tokens => Action::LookupPiiToken,
             Self::DeleteByToken | Self::DeleteByValue => Action::DeletePiiToken,
         }
     }
@@ -57,14 +80,14 @@ impl Use {
 pub(super) struct ValuesOp {
     pub usage: Use,
     pub role: String,
-    /// A format was asked for behind the role's name.
-    pub format: bool,
+    /// The format that was asked for behind the role's name.
+    pub format: Option<String>,
     /// The transformations that the items concern, each once; at least one.
     pub targets: Vec<Target>,
     pub items: Vec<Item>,
     /// Whether the answer is a list.
     pub batch: bool,
-    pub purpose: Option<String>,
+    pub purpose: Option<Purpose>,
     /// The status of a batch that failed in part.
     pub partial_failure: Option<u16>,
 }
@@ -100,6 +123,8 @@ pub(super) struct Options {
     /// A JSON object of strings.
     pub metadata: Option<Arc<Plaintext>>,
     pub subject: Option<[u8; 32]>,
+    /// What format-preserving encryption is tweaked with, in base64; of decoding too.
+    pub tweak: Option<String>,
 }
 
 #[derive(Debug)]
@@ -114,7 +139,7 @@ pub(super) enum SubjectAct {
     Read,
     Erase,
     Export { after: i64, limit: i64, purpose: Option<String> },
-    Disclosures { before: Option<(Timestamp, i32, i64)>, limit: i64 },
+    Disclosures(Page),
 }
 
 impl ValuesOp {
@@ -132,6 +157,10 @@ impl ValuesOp {
     }
 }
 
+fn word(values: &ValuesOp) -> Option<String> {
+    values.purpose.as_ref().map(|purpose| purpose.word.clone())
+}
+
 /// The classes of transformations as an entry names them.
 pub(super) fn classes<'a>(targets: impl Iterator<Item = &'a Target>) -> Option<String> {
     let mut classes: Vec<&str> = targets.filter_map(|target| target.class.as_deref()).collect();
@@ -144,12 +173,13 @@ impl Operation for TransformOp {
     fn action(&self) -> Action {
         match &self.what {
             What::Setting(setting) => setting.action(),
-            What::Values(values) => values.usage.action(),
+            What::Values(values) | What::Text(TextOp { values, .. }) => values.usage.action(),
+            What::State(state) => state.action(),
             What::Subject(subject) => match subject.act {
                 SubjectAct::Read => Action::ReadSubject,
                 SubjectAct::Erase => Action::EraseSubject,
                 SubjectAct::Export { .. } => Action::ExportSubject,
-                SubjectAct::Disclosures { .. } => Action::ListDisclosures,
+                SubjectAct::Disclosures(_) => Action::ListDisclosures,
             },
         }
     }
@@ -157,7 +187,11 @@ impl Operation for TransformOp {
     fn resource(&self) -> Resource {
         match &self.what {
             What::Setting(setting) => Resource::within(ResourceKind::Setting, &self.mount, &setting.place()),
-            What::Values(values) => values.resource(&self.mount),
+            What::Values(values) | What::Text(TextOp { values, .. }) => values.resource(&self.mount),
+            What::State(StateOp { target, .. }) => {
+                Resource::within(ResourceKind::Transformation, &self.mount, target.name.as_deref().unwrap_or_default())
+                    .with_class(target.class.clone())
+            }
             What::Subject(subject) => {
                 Resource::within(ResourceKind::Subject, &self.mount, &format!("subjects/{}", subject_name(&subject.hash)))
             }
@@ -166,16 +200,25 @@ impl Operation for TransformOp {
 
     fn circumstances(&self) -> Circumstances {
         let (purpose, batch_size) = match &self.what {
-            What::Values(values) => (values.purpose.clone(), values.items.len()),
+            What::Values(values) => (word(values), values.items.len()),
+            What::Text(text) => (word(&text.values), text.count.max(1)),
+            What::State(state) => state.circumstances(),
             What::Subject(SubjectOp { act: SubjectAct::Export { purpose, .. }, .. }) => (purpose.clone(), 1),
             What::Setting(_) | What::Subject(_) => (None, 1),
         };
         Circumstances { purpose, batch_size: u64::try_from(batch_size).unwrap_or(u64::MAX), grants: Vec::new() }
     }
 
+    fn recorded_purpose(&self) -> Option<String> {
+        match &self.what {
+            What::Values(values) | What::Text(TextOp { values, .. }) => values.purpose.as_ref().map(Purpose::for_the_entry),
+            _ => self.circumstances().purpose,
+        }
+    }
+
     fn parts(&self) -> Vec<Resource> {
         match &self.what {
-            What::Values(values) if values.targets.len() > 1 => {
+            What::Values(values) | What::Text(TextOp { values, .. }) if values.targets.len() > 1 => {
                 values.targets.iter().map(|target| values.resource_of(&self.mount, target)).collect()
             }
             _ => Vec::new(),

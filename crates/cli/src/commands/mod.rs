@@ -13,7 +13,9 @@ mod login;
 mod mount;
 mod operator;
 mod path;
+mod pii_token;
 mod policy;
+mod redact;
 mod rotate;
 mod subject;
 mod token;
@@ -38,6 +40,10 @@ pub enum ClientCommand {
     Encode(transform::Encode),
     Decode(transform::Decode),
     Validate(transform::Validate),
+    Redact(redact::Redact),
+    Unredact(redact::Unredact),
+    #[command(subcommand)]
+    PiiToken(pii_token::PiiToken),
     #[command(subcommand)]
     Subject(subject::Subject),
     #[command(subcommand)]
@@ -83,6 +89,9 @@ impl ClientCommand {
             Self::Encode(command) => command.run(session),
             Self::Decode(command) => command.run(session),
             Self::Validate(command) => command.run(session),
+            Self::PiiToken(command) => command.run(session),
+            Self::Redact(command) => command.run(session),
+            Self::Unredact(command) => command.run(session),
             Self::Subject(command) => command.run(session),
             Self::Token(command) => command.run(session),
             Self::Account(command) => command.run(session),

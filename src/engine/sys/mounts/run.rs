@@ -16,7 +16,7 @@ use crate::model::reply::{Answer, Reply};
 use crate::seal::barrier::fault;
 use crate::store::control::{self, ControlKey, ControlKind, SERVER};
 use crate::store::work::Work;
-use crate::store::{auth_token, kv, subject, transform};
+use crate::store::{auth_token, kv, removed, subject, transform};
 
 use super::{MountOp, New, Tuning, shown};
 
@@ -103,6 +103,7 @@ impl System {
         match mount.kind {
             Kind::Kv => kv::delete_of_mount(work, mount.id).await?,
             Kind::Transform => {
+                removed::note_mount(work, mount.id).await?;
                 transform::delete_keys_of_mount(work, mount.id).await?;
                 subject::erase_of_mount(work, mount.id).await?;
             }

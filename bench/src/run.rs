@@ -106,6 +106,7 @@ async fn measure(options: &Options, service: &Service, idle: u64) -> Result<Told
     told.targets.push(Target::at_most("R13", "resident MB, idle", megabytes(idle), 48.0, 40.0));
     told.targets.push(Target::at_most("R13", "resident MB, after the load", megabytes(resident), 96.0, 64.0));
     let goldfin = find(&mut sides.parties, Side::Goldfin)?;
+    told.notes.push(format!("one commit of one row over one connection: {:.0} us", database.commit_latency().await?));
     told.targets.extend(latency(options, &mut database, goldfin).await?);
     told.notes.push(overload(goldfin, Duration::try_from_secs_f64(options.seconds * 2.0)?).await?);
     told.notes.push(format!("tokens at the beginning of the rounds: {present} and, on the side with few, {few}"));

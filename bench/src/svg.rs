@@ -4,13 +4,16 @@ use std::fmt::Write as _;
 
 use crate::growth::Stage;
 
+/// What a panel shows.
+type Figure = fn(&Stage) -> f64;
+
 const WIDTH: f64 = 360.0;
 const HEIGHT: f64 = 180.0;
 const MARGIN: f64 = 50.0;
 
 /// A panel for each figure, the tokens on a logarithmic axis.
 pub fn growth(curve: &[Stage]) -> String {
-    let panels: [(&str, fn(&Stage) -> f64); 5] = [
+    let panels: [(&str, Figure); 5] = [
         ("encodes per second, 64 connections", |stage| stage.rate),
         ("as a share of the rate with few tokens", |stage| stage.share),
         ("p99 of an encode, microseconds", |stage| stage.p99),
@@ -34,7 +37,7 @@ pub fn growth(curve: &[Stage]) -> String {
     text
 }
 
-fn panel(text: &mut String, title: &str, curve: &[Stage], figure: fn(&Stage) -> f64) {
+fn panel(text: &mut String, title: &str, curve: &[Stage], figure: Figure) {
     let most = curve.iter().map(figure).fold(f64::MIN_POSITIVE, f64::max) * 1.1;
     let decades = |stage: &Stage| stage.tokens.max(1.0).log10();
     let first = curve.iter().map(decades).fold(f64::INFINITY, f64::min);

@@ -53,8 +53,13 @@ fn panel(text: &mut String, title: &str, curve: &[Stage], figure: Figure) {
         let label = if most < 10.0 { format!("{:.2}", figure(stage)) } else { format!("{:.0}", figure(stage)) };
         let _ = writeln!(text, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"#1f6f8b\"/>");
         let _ = writeln!(text, "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{label}</text>", y - 8.0);
-        let _ = writeln!(text, "<text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{:.0}</text>", HEIGHT + 16.0, stage.tokens);
+        let _ = writeln!(text, "<text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>", HEIGHT + 16.0, short(stage.tokens));
     }
+}
+
+/// Thousands and millions, so that near stages do not run into each other.
+fn short(tokens: f64) -> String {
+    if tokens < 1e6 { format!("{:.0} k", tokens / 1e3) } else { format!("{:.0} M", tokens / 1e6) }
 }
 
 #[cfg(test)]
@@ -67,6 +72,6 @@ mod tests {
         let text = growth(&[stage(70_000.0), stage(1e6), stage(1e7)]);
         assert_eq!(text.matches("<circle").count(), 15);
         assert_eq!(text.matches("<g ").count(), text.matches("</g>").count());
-        assert!(text.contains(">10000000<") && text.contains(">0.97<") && !text.contains("NaN"));
+        assert!(text.contains(">70 k<") && text.contains(">10 M<") && text.contains(">0.97<") && !text.contains("NaN"));
     }
 }

@@ -36,10 +36,11 @@ impl Naive {
         database.run("CREATE ROLE naive LOGIN").await?;
         database.run("CREATE DATABASE naive OWNER naive").await?;
         let url = format!("postgresql+asyncpg://naive@/naive?host={}", service.socket()?.display());
+        let python = std::path::absolute(python)?;
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("naive");
         let log = File::options().create(true).append(true).open(folder.join("naive.log"))?;
         let command = |arguments: &[&str]| -> Result<Command, Trouble> {
-            let mut command = Command::new(python);
+            let mut command = Command::new(&python);
             command.args(arguments).current_dir(&program).env_clear().env("PYTHONDONTWRITEBYTECODE", "1");
             command.env("NAIVE_DATABASE", &url).env("NAIVE_TOKEN", AUTH_TOKEN).env("NAIVE_KEY", KEY);
             command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log.try_clone()?);

@@ -12,6 +12,7 @@ pub mod expiry;
 pub mod keyring;
 pub mod kv;
 pub mod ledger;
+pub mod ledger_tree;
 pub mod replay;
 pub mod rewrap;
 pub mod subject;

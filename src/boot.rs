@@ -7,15 +7,17 @@ use std::sync::Arc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::audit::high_water::HighWater;
 use crate::audit::verify::{Report, verify};
 use crate::config::{Config, LogFormat};
-use crate::gate::{Founding, Gate, Workshop};
+use crate::gate::{Founding, Gate, LedgerAnchor, Workshop};
 use crate::http::limits::Limits;
 use crate::http::probe::Site;
 use crate::http::server::Server;
 use crate::http::tls::{Tls, TlsFiles};
 use crate::jobs;
 use crate::model::clock::Clock;
+use crate::model::id::StreamId;
 use crate::seal::barrier::ledger_key;
 use crate::seal::{key_file, shares};
 use crate::store::connect::{self, Access};
@@ -45,6 +47,7 @@ pub struct Node {
     pub access: Access,
     pub node: String,
     pub key_file: Option<std::path::PathBuf>,
+    pub ledger: LedgerAnchor,
     pub tls: TlsFiles,
     pub address: std::net::SocketAddr,
     pub public: Option<String>,
@@ -94,11 +97,14 @@ pub fn start_logging(format: LogFormat) {
 }
 
 /// `goldfin server`: serves until SIGTERM or SIGINT.
-pub async fn server(config: Config) -> Result<(), BootError> {
+///
+/// `acknowledged` is the place where an operator says that the stream may end: a database restored to an earlier state.
+pub async fn server(config: Config, acknowledged: Option<(StreamId, i64)>) -> Result<(), BootError> {
     let node = Node {
         access: Access { options: config.database.options().map_err(BootError::new)?, pool: config.database.pool },
         node: config.node,
         key_file: config.seal.key_file,
+        ledger: LedgerAnchor { high_water: config.ledger.high_water.map(HighWater::new), acknowledged },
         tls: config.tls,
         address: config.listen.address,
         public: config.listen.public,
@@ -164,6 +170,7 @@ impl Running {
             node: node.node,
             clock: clock.clone(),
             key_file: node.key_file,
+            ledger: node.ledger,
             companions,
         };
         let gate = Gate::open(founding).await.map_err(BootError::new)?;
@@ -225,6 +232,12 @@ async fn reload_on_hangup(tls: Arc<Tls>) {
             Err(error) => tracing::error!(%error, "the certificate was not read anew, the old one stays"),
         }
     }
+}
+
+/// STREAM:SEQ, as the log and `goldfin audit` name a place of the ledger.
+pub fn parse_place(text: &str) -> Result<(StreamId, i64), String> {
+    let place = text.split_once(':').and_then(|(stream, seq)| Some((StreamId(stream.parse().ok()?), seq.parse().ok()?)));
+    place.ok_or_else(|| "write it as STREAM:SEQ, for example `1:4711`".to_owned())
 }
 
 /// Reads the configuration for a command.

@@ -41,6 +41,8 @@ pub struct Config {
     #[serde(default)]
     pub seal: Seal,
     #[serde(default)]
+    pub ledger: Ledger,
+    #[serde(default)]
     pub limits: Limits,
 }
 
@@ -89,6 +91,14 @@ pub struct Database {
 pub struct Seal {
     /// The unseal key for unattended starts, such as a systemd credential. Written by `init` when it is not there.
     pub key_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ledger {
+    /// A file outside of the database that says how far this node's stream is: a database that was set back is then refused. Goldfin
+    /// writes it; the folder must be writable by goldfin.
+    pub high_water: Option<PathBuf>,
 }
 
 /// Why the configuration is refused. Names the key, variable or file.

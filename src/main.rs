@@ -7,6 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use goldfin::boot::{self, BootError};
 use goldfin::config::LogFormat;
 use goldfin::dev::session::{self, DevOptions};
+use goldfin::model::id::StreamId;
 use goldfin_cli::{ClientCommand, EXIT_CODES, GlobalOptions, OfflineLedger, OfflineVerification, Shell};
 
 /// A vault for secrets and personal data.
@@ -42,6 +43,9 @@ struct ServerOptions {
     /// The configuration; `GOLDFIN_` variables go over it
     #[arg(long, env = "GOLDFIN_CONFIG", global = true)]
     config: Option<PathBuf>,
+    /// Go on with a database that was restored to an earlier state, whose stream ends at this place: STREAM:SEQ. The log names it
+    #[arg(long, value_name = "STREAM:SEQ", value_parser = boot::parse_place)]
+    acknowledge_rollback: Option<(StreamId, i64)>,
     #[command(subcommand)]
     action: Option<ServerAction>,
 }
@@ -77,7 +81,7 @@ fn run_server(options: &ServerOptions) -> Result<(), BootError> {
     let config = boot::load_config(options.config.as_deref())?;
     boot::start_logging(config.log);
     match options.action {
-        None => block_on(boot::server(config)),
+        None => block_on(boot::server(config, options.acknowledge_rollback)),
         Some(ServerAction::Migrate) => block_on(boot::migrate(&config)),
         Some(ServerAction::Check) => boot::check(&config),
     }

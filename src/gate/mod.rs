@@ -1,6 +1,7 @@
 //! Floor 7: the one path of every request.
 
 mod house;
+mod opening;
 mod perform;
 pub mod released;
 pub mod request;
@@ -16,11 +17,12 @@ use goldfin_crypto::{Key, Share};
 use parking_lot::Mutex;
 use tokio::sync::Mutex as AsyncMutex;
 
+use crate::audit::high_water::HighWater;
 use crate::audit::recorder::{Asked, Recorder};
 use crate::auth::authenticator::Authenticator;
 use crate::model::clock::Clock;
 use crate::model::fault::Fault;
-use crate::model::id::RequestId;
+use crate::model::id::{RequestId, StreamId};
 use crate::model::path::Requested;
 use crate::policy::rules::Rules;
 use crate::seal::barrier::Barrier;
@@ -62,7 +64,16 @@ pub struct Founding {
     pub clock: Clock,
     /// Where the unseal key lies for unattended starts.
     pub key_file: Option<PathBuf>,
+    pub ledger: LedgerAnchor,
     pub companions: Companions,
+}
+
+/// What this node knows of its stream without asking the database.
+#[derive(Debug, Clone, Default)]
+pub struct LedgerAnchor {
+    pub high_water: Option<HighWater>,
+    /// Where an operator has acknowledged that the stream ends: a database restored to an earlier state.
+    pub acknowledged: Option<(StreamId, i64)>,
 }
 
 /// The door to everything. Sealed, it answers `init`, `unseal` and nothing else.

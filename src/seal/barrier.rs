@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use goldfin_crypto::{CryptoError, DataKey, Key, Keyring, MacKey, Place, Plaintext, Purpose, WrappedKey};
+use goldfin_crypto::{CryptoError, DataKey, Key, Keyring, MacKey, Place, Plaintext, Purpose, SigningKey, WrappedKey};
 
 use crate::model::fault::Fault;
 use crate::model::id::{MountId, ROOT_NAMESPACE};
@@ -20,6 +20,7 @@ pub struct Barrier {
     subject: MacKey,
     replay: MacKey,
     ledger: Key,
+    checkpoint: Key,
 }
 
 fn derived(barrier: &Key, purpose: Purpose) -> Key {
@@ -38,6 +39,11 @@ pub fn ledger_key(barrier: &Key) -> MacKey {
     MacKey::new(derived(barrier, Purpose::LedgerMac))
 }
 
+/// The key that signs the ledger's checkpoints, for verifying a database without serving it.
+pub fn checkpoint_key(barrier: &Key) -> Result<SigningKey, CryptoError> {
+    SigningKey::new(derived(barrier, Purpose::CheckpointKey))
+}
+
 impl Barrier {
     pub(super) fn new(root: DataKey, barrier: &Key, keyring: Keyring) -> Self {
         let derived = |purpose| derived(barrier, purpose);
@@ -49,6 +55,7 @@ impl Barrier {
             subject: MacKey::new(derived(Purpose::SubjectHash)),
             replay: MacKey::new(derived(Purpose::ReplayHash)),
             ledger: derived(Purpose::LedgerMac),
+            checkpoint: derived(Purpose::CheckpointKey),
         }
     }
 
@@ -68,6 +75,11 @@ impl Barrier {
     #[must_use]
     pub fn ledger(&self) -> MacKey {
         MacKey::new(self.ledger.duplicate())
+    }
+
+    /// The key that signs the ledger's checkpoints.
+    pub fn checkpoint(&self) -> Result<SigningKey, Fault> {
+        SigningKey::new(self.checkpoint.duplicate()).map_err(fault)
     }
 
     /// A data subject as rows and entries name it: a keyed hash over the mount and the application's own identifier.

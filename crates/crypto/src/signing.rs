@@ -14,16 +14,22 @@ pub const SIGNATURE_BYTES: usize = 64;
 
 /// A private key. About 10 us a signature.
 pub struct SigningKey {
+    seed: Key,
     pair: Ed25519KeyPair,
     public: VerifyingKey,
 }
 
 impl SigningKey {
-    /// The key whose seed (RFC 8032, 5.1.5) is `seed`, which is wiped.
+    /// The key whose seed (RFC 8032, 5.1.5) is `seed`.
     pub fn new(seed: Key) -> Result<Self, CryptoError> {
         let pair = Ed25519KeyPair::from_seed_unchecked(seed.expose_bytes()).map_err(|_| CryptoError::Malformed)?;
         let public = pair.public_key().as_ref().try_into().map_err(|_| CryptoError::Malformed)?;
-        Ok(Self { pair, public: VerifyingKey(public) })
+        Ok(Self { seed, pair, public: VerifyingKey(public) })
+    }
+
+    /// A second copy of the same key, for another thread. Rarely right: prefer to share a reference.
+    pub fn duplicate(&self) -> Result<Self, CryptoError> {
+        Self::new(self.seed.duplicate())
     }
 
     /// Signs `message`.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use goldfin::boot::{self, BootError};
+use goldfin::boot::{self, BootError, KeySource, Verification};
 use goldfin::config::LogFormat;
 use goldfin::dev::session::{self, DevOptions};
 use goldfin::model::id::StreamId;
@@ -93,16 +93,26 @@ fn verify_offline(wanted: &OfflineVerification, options: GlobalOptions) -> ExitC
         let _ = goldfin_cli::tell_failure(why);
         ExitCode::from(4)
     };
-    let OfflineLedger::Database(url) = &wanted.ledger else {
-        return told("archives are not supported yet; verify the database with `--database URL`");
+    let keys = match (&wanted.public_key, &wanted.mac_key) {
+        (_, Some(file)) => KeySource::Unseal(file),
+        (Some(file), None) => KeySource::Public(file),
+        (None, None) => {
+            return told(
+                "a key is missing: `--public-key FILE` (`goldfin audit key` prints it), or `--mac-key FILE` for the chain as well",
+            );
+        }
     };
-    if !wanted.checkpoints.is_empty() || wanted.public_key.is_some() {
-        return told("checkpoints are not supported yet; leave `--checkpoint` and `--public-key` out");
-    }
-    let Some(mac_key) = &wanted.mac_key else {
-        return told("`--mac-key FILE` is missing: the seal's key file, or the answer of `goldfin init`");
+    let verification = Verification { keys, checkpoints: &wanted.checkpoints, resume: wanted.resume };
+    let report = match &wanted.ledger {
+        OfflineLedger::Database(url) => {
+            block_on(boot::verify_database(url, &verification, |total| Box::new(goldfin_cli::progress_of_entries(Some(total)))))
+        }
+        OfflineLedger::Archive(path) => {
+            boot::harden();
+            boot::verify_archive(path, &verification, &goldfin_cli::progress_of_entries(None))
+        }
     };
-    match block_on(boot::verify_database(url, mac_key)) {
+    match report {
         Ok(report) => {
             let mut document = Vec::new();
             report.to_node().write(&mut document);

@@ -9,6 +9,9 @@ mod kdc;
 #[cfg(feature = "kerberos")]
 mod kerberos;
 mod kv;
+mod ledger_anchor;
+mod ledger_mutations;
+mod ledger_tree;
 mod login;
 mod privileges;
 mod rotate;

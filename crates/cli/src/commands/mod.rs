@@ -14,6 +14,7 @@ mod mount;
 mod operator;
 mod path;
 mod policy;
+mod proof;
 mod rotate;
 mod subject;
 mod token;

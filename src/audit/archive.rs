@@ -225,3 +225,6 @@ fn for_each_line(files: &[PathBuf], mut take: impl FnMut(&[u8]) -> Result<(), St
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

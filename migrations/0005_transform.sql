@@ -45,6 +45,28 @@ COMMENT ON COLUMN pii_token.secret IS 'the half of the key that is in the token,
 CREATE INDEX pii_token_subject ON pii_token (namespace, subject) WHERE subject IS NOT NULL;
 CREATE INDEX pii_token_expires ON pii_token (expires) WHERE expires IS NOT NULL;
 
+-- Where a value of a convergent transformation has its token. A table of its own, so that other tokens pay nothing for it. Its uniqueness
+-- is what makes concurrent encodes of one value, on whatever nodes, give one token. A row whose token is gone or has ended is vacant.
+CREATE TABLE pii_token_index (
+    namespace      integer NOT NULL DEFAULT 0,
+    transformation integer NOT NULL,
+    blind          uuid    NOT NULL,
+    id             bigint  NOT NULL,
+    PRIMARY KEY (namespace, transformation, blind)
+);
+COMMENT ON COLUMN pii_token_index.blind IS 'the first 128 bits of a keyed hash of the value: equal values of one transformation, and of one subject, are equal here';
+CREATE INDEX pii_token_index_id ON pii_token_index (namespace, id);
+
+-- Transformations that were deleted, alone or with their mount, and whose tokens are still to be removed; for the job.
+CREATE TABLE transform_removed (
+    namespace      integer NOT NULL DEFAULT 0,
+    transformation integer NOT NULL,
+    removed        timestamptz NOT NULL,
+    scanned        bigint  NOT NULL DEFAULT -9223372036854775808,
+    PRIMARY KEY (namespace, transformation)
+);
+COMMENT ON COLUMN transform_removed.scanned IS 'tokens up to this number have been looked at';
+
 -- New tokens and the entries of the requests that made them, in one statement. A subject that is erased, or is being erased, refuses
 -- the whole statement: the writer then tries the requests one by one.
 CREATE FUNCTION pii_token_append(

@@ -1,6 +1,6 @@
 -- What the node and the auditor may touch. docs/roles.sql makes the roles.
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON control, auth_token, replay, kv_secret, kv_version, transform_key, pii_token TO goldfin_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON control, auth_token, replay, kv_secret, kv_version, transform_key, pii_token, pii_token_index, transform_removed TO goldfin_app;
 GRANT SELECT, INSERT, UPDATE ON seal, kek, subject TO goldfin_app;
 GRANT USAGE ON SEQUENCE mount_number, transformation_number, pii_token_block, subject_id_seq TO goldfin_app;
 

@@ -54,6 +54,7 @@ const EXPOSE: &[(&str, &str)] = &[
     ("src/model/members.rs", "reads the members a request names"),
     ("src/http/reply.rs", "plaintext leaves here"),
     ("src/engine/*/run.rs", "what an engine does with it is its work"),
+    ("src/engine/transform/redact/text.rs", "finding personal data in a text is reading it"),
     ("src/auth/authenticator.rs", "a shown token becomes its fingerprint"),
     ("src/engine/login/keytab.rs", "the Kerberos library reads its keys from a file"),
     ("src/engine/login/admit.rs", "a new auth token becomes its fingerprint and leaves once"),

@@ -187,6 +187,7 @@ fn rest_of(draft: &Draft, now: Timestamp) -> String {
     line.number("count", facts.count.and_then(|count| i64::try_from(count).ok()));
     line.number("succeeded", facts.succeeded.and_then(|count| i64::try_from(count).ok()));
     line.hash("batch", facts.batch.as_ref());
+    line.texts("tokens", facts.tokens.iter().map(|token| token.as_ref().map(|digest| hex(digest)).unwrap_or_default()));
     line.optional("login_account", facts.account.as_deref());
     line.optional("target_accessor", facts.accessor.as_deref());
     line.texts("changes", draft.changes.iter().map(ToString::to_string));

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::auth::principal::Principal;
 use crate::model::action::Action;
+use crate::model::change::Change;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::facts::Facts;
 use crate::model::fault::Fault;
@@ -270,7 +271,7 @@ impl Recorder {
                 // A batch whose failures the caller wants told by a status of its own has revealed the rest all the same.
                 let partly = draft.facts.succeeded.is_some_and(|succeeded| succeeded > 0);
                 draft.decision = if reply.status() < 400 || partly { Decision::Granted } else { Decision::Failed };
-                draft.changes.clone_from(&reply.after);
+                draft.changes = changes_of(reply, draft.facts.manifest);
             }
             Err(fault) => {
                 draft.status = fault.status();
@@ -368,6 +369,12 @@ fn draft(asked: &Asked, who: &Principal, action: Action, resource: &Resource, fa
         facts,
         changes: Vec::new(),
     }
+}
+
+/// The manifest's version comes first, where the index finds it, and says as much as `Change::Directory`.
+fn changes_of(reply: &Reply, manifest: Option<i64>) -> Vec<Change> {
+    let rest = reply.after.iter().filter(|change| manifest.is_none() || **change != Change::Directory).cloned();
+    manifest.map(Change::Manifest).into_iter().chain(rest).collect()
 }
 
 fn rule(draft: &mut Draft, ruling: &Ruling) {

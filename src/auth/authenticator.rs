@@ -107,7 +107,7 @@ impl Authenticator {
                 Box::new(move |held| held.row.accessor == *accessor || held.ancestors.iter().any(|above| above == accessor))
             }
             // The entry may name an alias; which account that was, the row that is gone cannot say any more.
-            Change::Account(_) | Change::Directory | Change::Sealed => Box::new(|_| true),
+            Change::Account(_) | Change::Directory | Change::Manifest(_) | Change::Sealed => Box::new(|_| true),
             Change::Secret(..) | Change::Keyring | Change::Subject(_) => return,
         };
         let mut generation = self.generation.lock();

@@ -21,8 +21,8 @@ use crate::seal::shares::{KEYRING_ROW, Made};
 use crate::store::auth_token::{self, AuthTokenRow, ROOT_GROUP};
 use crate::store::control::{self, ControlKey, ControlKind, SERVER};
 use crate::store::error::StoreError;
-use crate::store::keyring;
 use crate::store::work::Work;
+use crate::store::{keyring, manifest};
 
 use super::Engine;
 
@@ -91,6 +91,7 @@ impl Init {
         }
         keyring::add_kek(work, &made.kek).await?;
         let mac = made.barrier.control();
+        manifest::begin(work, mac).await?;
         let state = serde_json::to_string(&made.state).map_err(|_| Fault::Internal("init"))?;
         control::put(work, mac, &ControlKey::new(ControlKind::Keyring, SERVER, KEYRING_ROW), 0, &state).await?;
         for mount in first_mounts(work)? {

@@ -161,7 +161,7 @@ impl House {
         for change in changes {
             self.authenticator.forget(change);
             match change {
-                Change::Directory => self.reload().await,
+                Change::Directory | Change::Manifest(_) => self.reload().await,
                 Change::Keyring => self.reload_keyring().await,
                 Change::Secret(mount, path) => self.engines.kv.forget(*mount, path),
                 Change::Sealed => drop(self.sealing.send(true)),

@@ -132,6 +132,20 @@ where
     Ok(buffer)
 }
 
+/// Throws away what still comes of a body that is not wanted, as far as it is no longer than any that is.
+pub async fn discard<B>(body: &mut B)
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let mut left = 2 * MAX_BATCH_BODY;
+    while let Some(Ok(frame)) = body.frame().await {
+        match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
+}
+
 /// Waits no longer than the slowest rate allows for what has come so far.
 async fn timely<F: Future>(begun: Instant, received: usize, limits: &Limits, what: F) -> Result<F::Output, Malformed> {
     let earned = Duration::from_millis((received as u64).saturating_mul(1000) / u64::from(limits.body_min_rate.max(1)));

@@ -208,7 +208,7 @@ struct Line<A> {
 impl<A: Answers> Line<A> {
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
         let busy = Busy::begin(&self.pulse);
-        let (parts, body) = request.into_parts();
+        let (parts, mut body) = request.into_parts();
         let mut head = Head::read(&parts.method, &parts.uri, parts.version, &parts.headers, self.shared.limits.max_headers);
         if self.pulse.is_doubtful() {
             head.wanted = Err(Malformed::Header("where the request ends is not beyond doubt"));
@@ -222,8 +222,12 @@ impl<A: Answers> Line<A> {
                 self.leave(&body);
                 self.probe(probe, &head)
             }
-            None => self.pass_on(head, body).await,
+            None => self.pass_on(head, &mut body).await,
         };
+        if !is_http1 {
+            // Reset under its body, the stream would lose the answer that is on its way.
+            let _ = timeout(FAREWELL, body::discard(&mut body)).await;
+        }
         if is_head {
             response = without_body(response);
         }
@@ -240,13 +244,13 @@ impl<A: Answers> Line<A> {
         probe.answer(&query, &self.shared.answers.seal_state(), &self.shared.site, self.shared.clock.now())
     }
 
-    async fn pass_on(&self, head: Head, incoming: Incoming) -> Response<Zeroizing<Vec<u8>>> {
+    async fn pass_on(&self, head: Head, incoming: &mut Incoming) -> Response<Zeroizing<Vec<u8>>> {
         let limits = &self.shared.limits;
         let nothing = || Plaintext::new(Vec::new());
         // The body's part of the budget is given back when it is answered, not when it is read.
         let (wanted, body, _held) = match head.wanted {
             Err(malformed) => {
-                self.leave(&incoming);
+                self.leave(incoming);
                 (Err(malformed), nothing(), None)
             }
             Ok(wanted) => match body::read(incoming, body::limit(&wanted.path.path), limits, &self.shared.budget).await {

@@ -1,4 +1,5 @@
-//! Deletes what has expired: auth tokens, PII tokens, and Kerberos authenticators that nobody would accept any more.
+//! Deletes what has expired: auth tokens, PII tokens, and Kerberos authenticators that nobody would accept any more; and what the tokens of
+//! deleted transformations left behind.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use crate::model::fault::Fault;
 use crate::model::reply::Reply;
 use crate::policy::authorized::Authorized;
 use crate::store::work::Work;
-use crate::store::{auth_token, expiry, replay, transform};
+use crate::store::{auth_token, expiry, removed, replay, transform};
 
 use super::{Job, JobOp, Workshop};
 
@@ -18,6 +19,9 @@ const BATCH: i64 = 2000;
 
 /// Another node's clock may be behind by this much, and accept an authenticator that is too old by ours.
 const REPLAY_GRACE: Duration = Duration::from_secs(600);
+
+/// After this time no request is under way any more that began before its node heard of a deletion.
+const HEARD: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Expiry;
@@ -29,7 +33,7 @@ impl Job for Expiry {
     async fn run(self, workshop: Workshop) -> Result<Self, Fault> {
         loop {
             let now = workshop.clock.now();
-            if !expiry::is_due(&workshop.store, now, too_old(now)).await? {
+            if !expiry::is_due(&workshop.store, now, too_old(now)).await? && !removed::is_due(&workshop.store, heard(now)).await? {
                 return Ok(self);
             }
             workshop.perform(Self::NAME, Action::RunJob, &self).await?;
@@ -47,12 +51,21 @@ async fn delete(work: &mut Work) -> Result<Reply, Fault> {
     let now = work.now();
     let mut gone = auth_token::delete_expired(work, now, BATCH).await?;
     gone += transform::delete_expired(work, now, BATCH).await?;
+    gone += removed::remove(work, heard(now)).await?;
     gone += replay::forget(work, too_old(now), BATCH).await?;
     work.facts.count = Some(gone);
     Ok(Reply::nothing())
 }
 
 fn too_old(now: Timestamp) -> Timestamp {
-    let grace = i64::try_from(REPLAY_GRACE.as_micros()).unwrap_or(i64::MAX);
-    Timestamp::from_unix_micros(now.unix_micros().saturating_sub(grace))
+    before(now, REPLAY_GRACE)
+}
+
+fn heard(now: Timestamp) -> Timestamp {
+    before(now, HEARD)
+}
+
+fn before(now: Timestamp, span: Duration) -> Timestamp {
+    let micros = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
+    Timestamp::from_unix_micros(now.unix_micros().saturating_sub(micros))
 }

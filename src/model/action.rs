@@ -40,6 +40,11 @@ actions! {
     /// Whether a token is valid, and what is attached to it.
     LookupPiiToken = "lookup_pii_token",
     DeletePiiToken = "delete_pii_token",
+    /// The stored tokens of a transformation, as ciphertext.
+    SnapshotPiiTokens = "snapshot_pii_tokens",
+    RestorePiiTokens = "restore_pii_tokens",
+    /// The values of an exportable transformation, in the clear.
+    ExportPiiTokens = "export_pii_tokens",
     ReadSubject = "read_subject",
     ExportSubject = "export_subject",
     EraseSubject = "erase_subject",

@@ -9,6 +9,8 @@ use super::id::MountId;
 pub enum Change {
     /// Mounts, roles, transformations, policies: everything that is held as one snapshot.
     Directory,
+    /// The same, with the version of the manifest that it made: what the ledger remembers of the directory.
+    Manifest(i64),
     /// One account, or one alias of an account.
     Account(String),
     /// An auth token, by its accessor.
@@ -36,6 +38,7 @@ impl Change {
         let (kind, rest) = text.split_once(':')?;
         match kind {
             "account" => Some(Self::Account(rest.to_owned())),
+            "manifest" => rest.parse().ok().map(Self::Manifest),
             "auth_token" => Some(Self::AuthToken(rest.to_owned())),
             "subject" => rest.parse().ok().map(Self::Subject),
             "secret" => {
@@ -52,6 +55,8 @@ impl fmt::Display for Change {
         match self {
             Self::Directory => f.write_str("directory"),
             Self::Keyring => f.write_str("keyring"),
+            // Of one width, so that the newest is the greatest text.
+            Self::Manifest(version) => write!(f, "manifest:{version:020}"),
             Self::Sealed => f.write_str("sealed"),
             Self::Account(name) => write!(f, "account:{name}"),
             Self::AuthToken(accessor) => write!(f, "auth_token:{accessor}"),
@@ -69,6 +74,7 @@ mod tests {
     fn reads_back_what_it_writes() {
         for change in [
             Change::Directory,
+            Change::Manifest(12),
             Change::Keyring,
             Change::Sealed,
             Change::Account("a:b".to_owned()),

@@ -19,10 +19,15 @@ pub struct Facts {
     pub succeeded: Option<u64>,
     /// A digest over the tokens or ids of a batch.
     pub batch: Option<[u8; 32]>,
+    /// A keyed hash for each token of the request, in the order of its items and none for an item that failed, where the transformation
+    /// asks for it.
+    pub tokens: Vec<Option<[u8; 8]>>,
     /// The account that a login proved, before there is a principal.
     pub account: Option<String>,
     /// The accessor of the auth token that was made or revoked.
     pub accessor: Option<String>,
+    /// The version of the manifest of control rows that the operation made.
+    pub manifest: Option<i64>,
     /// A word for the failure where the fault alone says too little: `expired`, `replay`.
     pub reason: Option<&'static str>,
 }

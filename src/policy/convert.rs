@@ -315,6 +315,9 @@ impl Piece {
                 Ok(Condition::of(format!("resource in Folder::{}", quoted(&below(&format!("{}/{folder}", self.family.at))))))
             }
             (Place::Setting, _) => Err("settings can be named one by one or by folder only"),
+            (Place::Role, Tail::Exact { path, .. }) if self.family.at.starts_with("transformations/") && !path.is_empty() => {
+                Ok(Condition::of(format!("resource == Transformation::{}", quoted(&below(path)))))
+            }
             (Place::Role, _) => Err("a role is not a resource of goldfin's policies, name transformations or classes in Cedar"),
             (Place::Named(kind, _), Tail::Exact { path, .. }) if path.is_empty() => {
                 Ok(Condition::of(format!("resource == {}::\"*\"", kind.name())))

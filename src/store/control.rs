@@ -11,7 +11,10 @@ use crate::model::id::{MountId, ROOT_NAMESPACE};
 use super::Store;
 use super::directory::Loaded;
 use super::error::StoreError;
+use super::manifest::{self, Manifest};
 use super::work::Work;
+
+const NOT_OURS: StoreError = StoreError::Integrity("a control row was not written by goldfin");
 
 /// What a control row is. Names are part of the MAC and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,6 +35,8 @@ pub enum ControlKind {
     Account,
     /// The account that an identity maps to: `kerberos/user@REALM`, `jwt/<mount>/<claim>`. Loaded one by one.
     Alias,
+    /// Which rows of most other kinds there are.
+    Manifest,
 }
 
 impl ControlKind {
@@ -49,6 +54,7 @@ impl ControlKind {
             Self::Quota => "quota",
             Self::Account => "account",
             Self::Alias => "alias",
+            Self::Manifest => "manifest",
         }
     }
 
@@ -66,6 +72,7 @@ impl ControlKind {
             Self::Quota,
             Self::Account,
             Self::Alias,
+            Self::Manifest,
         ]
         .into_iter()
         .find(|kind| kind.name() == name)
@@ -129,10 +136,30 @@ pub(super) async fn load_all(store: &Store, mac: &MacKey) -> Result<Vec<Loaded>,
         .collect())
 }
 
-/// Reads one row, outside of any transaction.
+/// Reads one row, outside of any transaction. An account that is older than the ledger says was put back.
 pub async fn load(store: &Store, mac: &MacKey, key: &ControlKey) -> Result<Option<ControlRow>, StoreError> {
     let mut connection = store.connection().await?;
-    read(&mut connection, mac, key, false).await
+    let row = read(&mut connection, mac, key, false).await?;
+    if let Some(row) = &row
+        && key.kind == ControlKind::Account
+        && row.version < recorded_version(&mut connection, key).await?
+    {
+        return Err(StoreError::Integrity("an account was put back as it once was"));
+    }
+    Ok(row)
+}
+
+/// The newest version of an account that an entry names; 0 where none does.
+async fn recorded_version(connection: &mut PgConnection, key: &ControlKey) -> Result<i64, StoreError> {
+    let change = format!("account:{}", key.name);
+    Ok(sqlx::query_scalar!(
+        r#"SELECT coalesce(max((body::jsonb ->> 'version')::bigint), 0) AS "version!" FROM ledger_entry
+           WHERE left(change, 64) >= left($1, 64) AND left(change, 64) < left($1, 64) || chr(11)
+             AND split_part(change, chr(10), 1) = $1 AND decision = 'granted'"#,
+        change
+    )
+    .fetch_one(connection)
+    .await?)
 }
 
 /// Reads one row in the work's transaction and locks it until the commit.
@@ -141,8 +168,10 @@ pub async fn lock(work: &mut Work, mac: &MacKey, key: &ControlKey) -> Result<Opt
     read(transaction, mac, key, true).await
 }
 
-/// Reads every row of a kind below a mount in the work's transaction, in byte order of their names. One whose MAC fails spoils the reading.
+/// Reads every row of a kind below a mount in the work's transaction, in byte order of their names. One that goldfin wrote and that is
+/// not what it was spoils the reading; one that was planted is passed over.
 pub async fn all(work: &mut Work, mac: &MacKey, kind: ControlKind, mount: MountId) -> Result<Vec<ControlRow>, StoreError> {
+    let manifest = if manifest::lists(kind) { Some(manifest::lock(work, mac).await?.0) } else { None };
     let transaction = work.transaction().await?;
     let rows = sqlx::query!(
         "SELECT name, version, body, mac FROM control WHERE namespace = 0 AND kind = $1 AND mount = $2 ORDER BY name",
@@ -151,16 +180,24 @@ pub async fn all(work: &mut Work, mac: &MacKey, kind: ControlKind, mount: MountI
     )
     .fetch_all(&mut **transaction)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            let key = ControlKey { kind, mount, name: row.name };
-            if constant_time_eq(&key.mac(mac, row.version, &row.body), &row.mac) {
-                Ok(ControlRow { key, version: row.version, body: row.body })
-            } else {
-                Err(StoreError::Integrity("a control row was not written by goldfin"))
-            }
-        })
-        .collect()
+    let mut sound = Vec::with_capacity(rows.len());
+    for row in rows {
+        let key = ControlKey { kind, mount, name: row.name };
+        let listed = manifest.as_ref().map(|manifest| manifest.version_of(&key));
+        if listed == Some(None) {
+            continue;
+        }
+        let as_listed = listed.flatten().is_none_or(|version| version == row.version);
+        if !as_listed || !constant_time_eq(&key.mac(mac, row.version, &row.body), &row.mac) {
+            return Err(NOT_OURS);
+        }
+        sound.push(ControlRow { key, version: row.version, body: row.body });
+    }
+    let here = |manifest: &Manifest| manifest.rows().filter(|(key, _)| key.kind == kind && key.mount == mount).count();
+    if manifest.as_ref().is_some_and(|manifest| here(manifest) != sound.len()) {
+        return Err(StoreError::Integrity("a control row was taken away"));
+    }
+    Ok(sound)
 }
 
 /// The names of a kind below a mount, in byte order.
@@ -181,26 +218,60 @@ pub async fn names(store: &Store, kind: ControlKind, mount: MountId) -> Result<V
 pub async fn put(work: &mut Work, mac: &MacKey, key: &ControlKey, before: i64, body: &str) -> Result<i64, StoreError> {
     // A name that was deleted and comes back must be newer than whatever stood there: an older version counts as put back.
     let version = if before == 0 { work.now().unix_micros().max(1) } else { before + 1 };
+    if !manifest::lists(key.kind) {
+        write_row(work, mac, key, version, body, Some(before)).await?;
+        return Ok(version);
+    }
+    let (mut manifest, its_version) = manifest::lock(work, mac).await?;
+    match manifest.version_of(key) {
+        Some(listed) if listed != before => return Err(StoreError::Conflict),
+        Some(_) => write_row(work, mac, key, version, body, Some(before)).await?,
+        // What stands there, if anything, was planted.
+        None => write_row(work, mac, key, version, body, None).await?,
+    }
+    manifest.set(key, version);
+    manifest::write(work, mac, its_version, &manifest).await?;
+    Ok(version)
+}
+
+/// Writes a row over version `over` of it (0: there must be none), or over whatever is there.
+pub(super) async fn write_row(
+    work: &mut Work,
+    mac: &MacKey,
+    key: &ControlKey,
+    version: i64,
+    body: &str,
+    over: Option<i64>,
+) -> Result<(), StoreError> {
     let tag = key.mac(mac, version, body);
     let transaction = work.transaction().await?;
     let written = sqlx::query!(
         "INSERT INTO control (namespace, kind, mount, name, version, body, mac) VALUES (0, $1, $2, $3, $4, $5, $6)
-         ON CONFLICT (namespace, kind, mount, name) DO UPDATE SET version = $4, body = $5, mac = $6 WHERE control.version = $7",
+         ON CONFLICT (namespace, kind, mount, name) DO UPDATE SET version = $4, body = $5, mac = $6
+         WHERE $7::bigint IS NULL OR control.version = $7",
         key.kind.name(),
         key.mount.0,
         key.name,
         version,
         body,
         &tag[..],
-        before
+        over
     )
     .execute(&mut **transaction)
     .await?;
-    if written.rows_affected() == 1 { Ok(version) } else { Err(StoreError::Conflict) }
+    if written.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
 }
 
 /// Deletes a row in the work's transaction; says whether it was there.
-pub async fn delete(work: &mut Work, key: &ControlKey) -> Result<bool, StoreError> {
+pub async fn delete(work: &mut Work, mac: &MacKey, key: &ControlKey) -> Result<bool, StoreError> {
+    let mut listed = false;
+    if manifest::lists(key.kind) {
+        let (mut manifest, version) = manifest::lock(work, mac).await?;
+        listed = manifest.remove(key);
+        if listed {
+            manifest::write(work, mac, version, &manifest).await?;
+        }
+    }
     let transaction = work.transaction().await?;
     let gone = sqlx::query!(
         "DELETE FROM control WHERE namespace = 0 AND kind = $1 AND mount = $2 AND name = $3",
@@ -210,11 +281,14 @@ pub async fn delete(work: &mut Work, key: &ControlKey) -> Result<bool, StoreErro
     )
     .execute(&mut **transaction)
     .await?;
-    Ok(gone.rows_affected() > 0)
+    Ok(listed || gone.rows_affected() > 0)
 }
 
 /// Deletes every row of a mount that is going away.
-pub async fn delete_of_mount(work: &mut Work, mount: MountId) -> Result<(), StoreError> {
+pub async fn delete_of_mount(work: &mut Work, mac: &MacKey, mount: MountId) -> Result<(), StoreError> {
+    let (mut manifest, version) = manifest::lock(work, mac).await?;
+    manifest.remove_mount(mount);
+    manifest::write(work, mac, version, &manifest).await?;
     let transaction = work.transaction().await?;
     sqlx::query!("DELETE FROM control WHERE namespace = 0 AND mount = $1", mount.0).execute(&mut **transaction).await?;
     Ok(())
@@ -254,6 +328,6 @@ async fn read(connection: &mut PgConnection, mac: &MacKey, key: &ControlKey, loc
     if constant_time_eq(&key.mac(mac, version, &body), &tag) {
         Ok(Some(ControlRow { key: key.clone(), version, body }))
     } else {
-        Err(StoreError::Integrity("a control row was not written by goldfin"))
+        Err(NOT_OURS)
     }
 }

@@ -1,14 +1,15 @@
 //! The control rows in memory: one snapshot, replaced as a whole, that requests read without a lock.
 //!
-//! A row whose MAC fails, or that is older than what this process has seen of it, is not honoured: asking for it is an integrity error.
+//! A row is honoured as the manifest lists it. One whose MAC fails, that was put back or taken away is an integrity error for whoever
+//! asks for it; so is one that is not listed, which belongs to no set.
 
 use std::any::Any;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use goldfin_crypto::MacKey;
-use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex as AsyncMutex;
 
@@ -19,23 +20,16 @@ use crate::model::mount::Mount;
 use super::Store;
 use super::control::{self, ControlKey, ControlKind, ControlRow, SERVER};
 use super::error::StoreError;
+use super::manifest::{self, Manifest};
 
 /// The current snapshot and what is needed to make the next.
 #[derive(Debug)]
 pub struct Directory {
     current: ArcSwap<Snapshot>,
-    /// The newest version that was ever seen of each row: an older one that is put back is refused.
-    newest: Mutex<HashMap<ControlKey, Newest>>,
+    /// The newest version of the manifest that the ledger names or this process has seen: an older one was put back.
+    newest: AtomicI64,
     /// One reading at a time: one that was overtaken would put an older picture back, and take its rows for forged.
     reading: AsyncMutex<()>,
-}
-
-/// What was seen of a row, also after it is gone.
-#[derive(Debug)]
-struct Newest {
-    version: i64,
-    /// It was deleted: only a later version is a new row, the same one was put back.
-    gone: bool,
 }
 
 #[derive(Debug, Default)]
@@ -48,8 +42,10 @@ pub struct Snapshot {
 #[derive(Debug)]
 enum Held {
     Sound(Sound),
-    /// Not written by goldfin, or put back.
+    /// Listed, and not what goldfin wrote.
     Refused,
+    /// Not listed: nobody at goldfin wrote it, or it was deleted.
+    Planted,
 }
 
 #[derive(Debug)]
@@ -62,8 +58,8 @@ struct Sound {
 impl Directory {
     /// Reads all rows and makes the first snapshot.
     pub async fn open(store: &Store, mac: &MacKey) -> Result<Self, StoreError> {
-        let directory =
-            Self { current: ArcSwap::from_pointee(Snapshot::default()), newest: Mutex::new(HashMap::new()), reading: AsyncMutex::new(()) };
+        let newest = AtomicI64::new(manifest::newest_in_ledger(store).await?);
+        let directory = Self { current: ArcSwap::from_pointee(Snapshot::default()), newest, reading: AsyncMutex::new(()) };
         directory.reload(store, mac).await?;
         Ok(directory)
     }
@@ -76,44 +72,65 @@ impl Directory {
     /// Makes a new snapshot from the database.
     pub async fn reload(&self, store: &Store, mac: &MacKey) -> Result<(), StoreError> {
         let _reading = self.reading.lock().await;
-        let loaded = control::load_all(store, mac).await?;
-        let mut newest = self.newest.lock();
+        let mut loaded: BTreeMap<ControlKey, Option<ControlRow>> = control::load_all(store, mac)
+            .await?
+            .into_iter()
+            .map(|row| row.map_or_else(|key| (key, None), |row| (row.key.clone(), Some(row))))
+            .collect();
+        let manifest = self.manifest(loaded.remove(&manifest::key()).flatten())?;
         let mut rows = BTreeMap::new();
-        for row in loaded {
-            match row {
-                Ok(row) => {
-                    let seen = newest.entry(row.key.clone()).or_insert(Newest { version: row.version, gone: false });
-                    let held = if row.version < seen.version || (seen.gone && row.version == seen.version) {
-                        tracing::error!(alarm = "integrity", kind = row.key.kind.name(), name = %row.key.name, "an older control row was put back; it is not honoured");
-                        Held::Refused
-                    } else {
-                        *seen = Newest { version: row.version, gone: false };
-                        Held::Sound(Sound { version: row.version, body: row.body, typed: OnceLock::new() })
-                    };
-                    rows.insert(row.key, held);
+        for (key, version) in manifest.rows() {
+            let held = match loaded.remove(&key).flatten() {
+                Some(row) if row.version == version => Held::Sound(Sound { version, body: row.body, typed: OnceLock::new() }),
+                _ => {
+                    alarm(&key, "a control row was edited, put back or taken away; it is not honoured");
+                    Held::Refused
                 }
-                Err(key) => {
-                    tracing::error!(alarm = "integrity", kind = key.kind.name(), name = %key.name, "a control row was not written by goldfin; it is not honoured");
-                    rows.insert(key, Held::Refused);
+            };
+            rows.insert(key, held);
+        }
+        for (key, row) in loaded {
+            let held = match row {
+                // Not listed by design.
+                Some(row) if !manifest::lists(key.kind) => {
+                    Held::Sound(Sound { version: row.version, body: row.body, typed: OnceLock::new() })
                 }
+                None if !manifest::lists(key.kind) => Held::Refused,
+                _ => Held::Planted,
+            };
+            if !matches!(held, Held::Sound(_)) {
+                alarm(&key, "a control row was not written by goldfin; it is not honoured");
             }
+            rows.insert(key, held);
         }
-        for (_, seen) in newest.iter_mut().filter(|(key, _)| !rows.contains_key(*key)) {
-            seen.gone = true;
-        }
-        drop(newest);
         let mut mounts: Vec<Arc<Mount>> = rows
             .iter()
             .filter(|(key, _)| key.kind == ControlKind::Mount)
             .filter_map(|(_, held)| match held {
                 Held::Sound(sound) => serde_json::from_str(&sound.body).ok().map(Arc::new),
-                Held::Refused => None,
+                Held::Refused | Held::Planted => None,
             })
             .collect();
         mounts.sort_by(|a: &Arc<Mount>, b| b.path.len().cmp(&a.path.len()).then_with(|| a.path.cmp(&b.path)));
         self.current.store(Arc::new(Snapshot { rows, mounts }));
         Ok(())
     }
+
+    fn manifest(&self, row: Option<ControlRow>) -> Result<Manifest, StoreError> {
+        let refused = |what| {
+            alarm(&manifest::key(), what);
+            Err(StoreError::Integrity(what))
+        };
+        let Some(row) = row else { return refused("the manifest of the control rows was edited or taken away; the rows are not honoured") };
+        if row.version < self.newest.fetch_max(row.version, Ordering::SeqCst) {
+            return refused("the manifest of the control rows is older than the ledger says; the rows are not honoured");
+        }
+        Manifest::read(&row.body)
+    }
+}
+
+fn alarm(key: &ControlKey, what: &str) {
+    tracing::error!(alarm = "integrity", kind = key.kind.name(), name = %key.name, "{what}");
 }
 
 impl Snapshot {
@@ -153,7 +170,7 @@ impl Snapshot {
     ) -> Result<Option<(Arc<T>, i64)>, Fault> {
         match self.rows.get(&ControlKey::new(kind, mount, name)) {
             None => Ok(None),
-            Some(Held::Refused) => Err(Fault::Integrity("a control row is not honoured")),
+            Some(Held::Refused | Held::Planted) => Err(Fault::Integrity("a control row is not honoured")),
             Some(Held::Sound(sound)) => sound.typed().map(|document| Some((document, sound.version))),
         }
     }
@@ -162,7 +179,7 @@ impl Snapshot {
     pub fn body(&self, kind: ControlKind, mount: MountId, name: &str) -> Result<Option<&str>, Fault> {
         match self.rows.get(&ControlKey::new(kind, mount, name)) {
             None => Ok(None),
-            Some(Held::Refused) => Err(Fault::Integrity("a control row is not honoured")),
+            Some(Held::Refused | Held::Planted) => Err(Fault::Integrity("a control row is not honoured")),
             Some(Held::Sound(sound)) => Ok(Some(&sound.body)),
         }
     }
@@ -170,7 +187,11 @@ impl Snapshot {
     /// The names of a kind below a mount, in byte order.
     pub fn names(&self, kind: ControlKind, mount: MountId) -> impl Iterator<Item = &str> {
         let from = ControlKey::new(kind, mount, "");
-        self.rows.range(from..).take_while(move |(key, _)| key.kind == kind && key.mount == mount).map(|(key, _)| key.name.as_str())
+        self.rows
+            .range(from..)
+            .take_while(move |(key, _)| key.kind == kind && key.mount == mount)
+            .filter(|(_, held)| !matches!(held, Held::Planted))
+            .map(|(key, _)| key.name.as_str())
     }
 
     /// The policies' names and bodies. An error when one of them is not honoured: then none of the set may be.
@@ -179,9 +200,10 @@ impl Snapshot {
         self.rows
             .range(from..)
             .take_while(|(key, _)| key.kind == ControlKind::Policy)
-            .map(|(key, held)| match held {
-                Held::Sound(sound) => Ok((key.name.as_str(), sound.body.as_str())),
-                Held::Refused => Err(Fault::Integrity("a policy is not honoured")),
+            .filter_map(|(key, held)| match held {
+                Held::Sound(sound) => Some(Ok((key.name.as_str(), sound.body.as_str()))),
+                Held::Refused => Some(Err(Fault::Integrity("a policy is not honoured"))),
+                Held::Planted => None,
             })
             .collect()
     }

@@ -6,6 +6,7 @@
 pub mod auth_token;
 pub mod connect;
 pub mod control;
+pub mod convergent;
 pub mod directory;
 pub mod error;
 pub mod expiry;
@@ -13,10 +14,13 @@ pub mod keyring;
 pub mod kv;
 pub mod ledger;
 pub mod ledger_tree;
+pub mod manifest;
+pub mod removed;
 pub mod replay;
 pub mod rewrap;
 pub mod subject;
 pub mod token_lookup;
+pub mod token_state;
 pub mod transform;
 pub mod work;
 

@@ -78,7 +78,8 @@ pub async fn find(store: &Store, ids: &[i64]) -> Result<Vec<TokenRow>, StoreErro
 
 pub(super) async fn find_on(connection: &mut PgConnection, ids: &[i64]) -> Result<Vec<TokenRow>, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT t.id, t.transformation, t.subject, s.wrapped_key AS "subject_key?", s.hash AS "subject_hash?", t.expires, t.value, t.metadata
+        r#"SELECT t.id AS "id!", t.transformation AS "transformation!", t.subject, s.wrapped_key AS "subject_key?", s.hash AS "subject_hash?",
+                  t.expires, t.value AS "value!", t.metadata
            FROM pii_token t LEFT JOIN subject s ON s.namespace = 0 AND s.id = t.subject
            WHERE t.namespace = 0 AND t.id = ANY ($1)"#,
         ids
@@ -226,14 +227,20 @@ pub async fn delete(work: &mut Work, transformation: i32, ids: &[i64]) -> Result
 /// Deletes tokens that expired before `moment`, at most `limit`; for the job.
 pub async fn delete_expired(work: &mut Work, moment: Timestamp, limit: i64) -> Result<u64, StoreError> {
     let transaction = work.transaction().await?;
-    let gone = sqlx::query!(
-        "DELETE FROM pii_token WHERE namespace = 0 AND id IN (SELECT id FROM pii_token WHERE namespace = 0 AND expires < $1 LIMIT $2)",
+    let gone = sqlx::query_scalar!(
+        r#"WITH gone AS (
+               DELETE FROM pii_token WHERE namespace = 0 AND id IN (SELECT id FROM pii_token WHERE namespace = 0 AND expires < $1 LIMIT $2)
+               RETURNING id
+           ), values_of AS (
+               DELETE FROM pii_token_index i USING gone WHERE i.namespace = 0 AND i.id = gone.id
+           )
+           SELECT count(*) AS "count!" FROM gone"#,
         moment.to_date(),
         limit
     )
-    .execute(&mut **transaction)
+    .fetch_one(&mut **transaction)
     .await?;
-    Ok(gone.rows_affected())
+    Ok(u64::try_from(gone).unwrap_or_default())
 }
 
 /// Removes the keys of a mount that is going away: its tokens cannot be decrypted any more, by anybody.

@@ -140,7 +140,7 @@ fn ten_deaths_under_load_lose_nothing_and_reveal_nothing_unrecorded() {
 }
 
 /// Waits until a write is acknowledged again.
-fn await_health(server: &Server) {
+pub fn await_health(server: &Server) {
     for _ in 0..300 {
         let request = Request::builder()
             .method("POST")

@@ -106,10 +106,25 @@ impl Server {
         self.wait_until_ready();
     }
 
+    /// The same where it must not come up; what it said.
+    pub fn kill_and_fail_to_start(&mut self) -> String {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let before = std::fs::metadata(self.log()).unwrap().len();
+        std::fs::remove_file(self.env_file()).unwrap();
+        self.child = spawn(&self.folder, &self.arguments);
+        let status = self.child.wait().unwrap();
+        assert!(!status.success(), "goldfin came up");
+        let log = std::fs::read_to_string(self.log()).unwrap();
+        log.get(usize::try_from(before).unwrap()..).unwrap_or_default().to_owned()
+    }
+
     /// Stops goldfin as an operator does.
     pub fn stop(&mut self) {
-        let _ = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
-        self.child.wait().unwrap();
+        if self.child.try_wait().unwrap().is_none() {
+            let _ = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
+            self.child.wait().unwrap();
+        }
     }
 
     pub fn process_id(&self) -> u32 {

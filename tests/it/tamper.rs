@@ -105,6 +105,92 @@ fn rows_that_goldfin_did_not_write_are_not_honoured() {
     assert!(matches!(refused.status, 403 | 500) && !refused.body.to_string().contains("synthetic"), "{refused:?}");
 }
 
+/// Does something, undoes it in the database while goldfin is down, and starts goldfin again.
+fn undone_while_down(server: &mut Server, table: &str, condition: &str, act: impl Fn(&Server)) {
+    server.tamper(&format!("CREATE TABLE kept AS SELECT * FROM {table} WHERE {condition}"));
+    act(server);
+    server.tamper(&format!("DELETE FROM {table} WHERE {condition}; INSERT INTO {table} SELECT * FROM kept; DROP TABLE kept"));
+    server.kill_and_restart();
+}
+
+#[test]
+fn a_right_that_was_taken_away_does_not_come_back_with_its_row() {
+    let mut server = Server::start();
+    let root = server.root();
+    server.root_write("secret/data/app", json!({ "data": { "password": "synthetic" } }));
+    server.root_write("sys/policies/acl/narrow", json!({ "policy": "permit (principal in Group::\"app\", action, resource);" }));
+    let holder = server.token_in(&["app"]);
+    server.ask(&holder, "GET", "secret/data/app", Value::Null).expect(200);
+    undone_while_down(&mut server, "control", "name = 'narrow'", |server| {
+        server.ask(&root, "DELETE", "sys/policies/acl/narrow", Value::Null).expect(204);
+    });
+    server.ask(&holder, "GET", "secret/data/app", Value::Null).expect(403);
+    // It does not stand in the way of one that goldfin writes.
+    server.root_write("sys/policies/acl/narrow", json!({ "policy": "permit (principal in Group::\"other\", action, resource);" }));
+    server.ask(&holder, "GET", "secret/data/app", Value::Null).expect(403);
+    server.ask(&root, "GET", "sys/policies/acl/narrow", Value::Null).expect(200);
+}
+
+#[test]
+fn a_policy_that_was_taken_away_or_set_back_keeps_goldfin_sealed() {
+    for statement in [
+        "DELETE FROM control WHERE name = 'bar'",
+        "UPDATE control SET body = 'permit (principal, action, resource);' WHERE name = 'bar'",
+        "DELETE FROM control WHERE kind = 'manifest'",
+        "UPDATE control SET body = '{}' WHERE kind = 'manifest'",
+        "UPDATE control c SET version = k.version, body = k.body, mac = k.mac FROM kept k WHERE c.kind = k.kind AND c.kind = 'manifest'",
+    ] {
+        let mut server = Server::start_with(&["--key-shares", "1", "--key-threshold", "1"]);
+        server.tamper("CREATE TABLE kept AS SELECT * FROM control WHERE kind = 'manifest'");
+        server.root_write("sys/policies/acl/bar", json!({ "policy": "forbid (principal in Group::\"barred\", action, resource);" }));
+        server.tamper(statement);
+        let said = server.kill_and_fail_to_start();
+        assert!(said.contains("integrity"), "{statement}: {said}");
+    }
+}
+
+#[test]
+fn an_account_that_was_disabled_stays_so_when_its_row_is_put_back() {
+    let mut server = Server::start();
+    let root = server.root();
+    server.root_write("sys/accounts/svc", json!({ "groups": ["app"] }));
+    undone_while_down(&mut server, "control", "name = 'svc'", |server| {
+        server.root_write("sys/accounts/svc", json!({ "disabled": true }));
+    });
+    server.ask(&root, "GET", "sys/accounts/svc", Value::Null).expect(500);
+    let mut server = Server::start();
+    server.root_write("sys/accounts/gone", json!({ "groups": ["app"] }));
+    undone_while_down(&mut server, "control", "name = 'gone'", |server| {
+        server.ask(&server.root(), "DELETE", "sys/accounts/gone", Value::Null).expect(204);
+    });
+    server.ask(&server.root(), "GET", "sys/accounts/gone", Value::Null).expect(500);
+    server.root_write("sys/accounts/other", json!({ "groups": ["app"] }));
+    server.root_write("sys/accounts/other", json!({ "groups": ["app", "more"] }));
+    server.ask(&server.root(), "GET", "sys/accounts/other", Value::Null).expect(200);
+}
+
+#[test]
+fn a_planted_policy_neither_counts_nor_stops_a_start() {
+    let mut server = Server::start();
+    let root = server.root();
+    server.root_write("secret/data/app", json!({ "data": { "password": "synthetic" } }));
+    let holder = server.token_in(&["nobody"]);
+    server.tamper(
+        "INSERT INTO control (kind, mount, name, version, body, mac)
+         SELECT kind, mount, 'planted', version, 'permit (principal, action, resource);', mac FROM control WHERE kind = 'policy' LIMIT 1",
+    );
+    server.kill_and_restart();
+    server.ask(&holder, "GET", "secret/data/app", Value::Null).expect(403);
+    // Policies go on changing, and the planted row is named and can be removed.
+    server.root_write("sys/policies/acl/new", json!({ "policy": "permit (principal in Group::\"nobody\", action, resource);" }));
+    server.ask(&holder, "GET", "secret/data/app", Value::Null).expect(200);
+    assert!(server.ask(&root, "GET", "sys/policies/acl/planted", Value::Null).expect(500).errors().contains("integrity"));
+    server.ask(&root, "DELETE", "sys/policies/acl/planted", Value::Null);
+    server.ask(&root, "GET", "sys/policies/acl/planted", Value::Null).expect(404);
+    let log = std::fs::read_to_string(server.log()).unwrap();
+    assert!(log.contains("planted") && log.contains("integrity"), "{log}");
+}
+
 #[test]
 fn a_copy_is_verified_without_a_server() {
     let mut server = Server::start();

@@ -61,10 +61,16 @@ impl Source {
 
     pub fn text(&self, around: &mut Surroundings, what: &str) -> Result<Zeroizing<String>, Failure> {
         let mut bytes = self.bytes(around, what)?;
-        String::from_utf8(std::mem::take(&mut *bytes)).map(Zeroizing::new).map_err(|error| {
-            error.into_bytes().zeroize();
-            Failure::local(format!("the {what} is not UTF-8 text"), "encode it first, for example with `base64`")
-        })
+        as_text(std::mem::take(&mut *bytes), what)
+    }
+
+    /// The same to the last line break, for a document.
+    pub fn document_text(&self, around: &mut Surroundings, what: &str) -> Result<Zeroizing<String>, Failure> {
+        if *self != Self::Stdin || around.stdin_is_terminal {
+            return self.text(around, what);
+        }
+        let mut bytes = read_all(&mut around.stdin, what)?;
+        as_text(std::mem::take(&mut *bytes), what)
     }
 
     /// A value that stands on one line by nature, such as a key share: space around it is an accident.
@@ -133,6 +139,13 @@ fn refused(what: &str) -> Failure {
         format!("the {what} is not taken from the command line: other processes can see it there, and the shell remembers it"),
         format!("give the {what} on standard input with `-`, or in a file with `@FILE`; a whole JSON object can come the same way"),
     )
+}
+
+fn as_text(bytes: Vec<u8>, what: &str) -> Result<Zeroizing<String>, Failure> {
+    String::from_utf8(bytes).map(Zeroizing::new).map_err(|error| {
+        error.into_bytes().zeroize();
+        Failure::local(format!("the {what} is not UTF-8 text"), "encode it first, for example with `base64`")
+    })
 }
 
 fn read_all(reader: &mut dyn Read, what: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {

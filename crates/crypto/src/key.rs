@@ -96,6 +96,12 @@ pub enum Purpose {
     TokenMessage,
     /// Blind index of values.
     BlindIndex,
+    /// Secrets of convergent PII tokens, from their values.
+    ConvergentSecret,
+    /// MAC over the rows of a snapshot of PII tokens.
+    SnapshotMac,
+    /// PII tokens as entries of the ledger name them one by one.
+    ValueAudit,
     /// Replay table of login proofs.
     ReplayHash,
     /// Seed of the Ed25519 key that signs checkpoints.
@@ -108,7 +114,7 @@ pub enum Purpose {
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Purpose; 15] = [
+    pub const ALL: [Purpose; 18] = [
         Self::RootCheck,
         Self::KekRing,
         Self::ControlMac,
@@ -120,6 +126,9 @@ impl Purpose {
         Self::TokenChecksum,
         Self::TokenMessage,
         Self::BlindIndex,
+        Self::ConvergentSecret,
+        Self::SnapshotMac,
+        Self::ValueAudit,
         Self::ReplayHash,
         Self::CheckpointKey,
         Self::Ff1,
@@ -140,6 +149,9 @@ impl Purpose {
             Self::TokenChecksum => "goldfin/v1/token-checksum",
             Self::TokenMessage => "goldfin/v1/token-message",
             Self::BlindIndex => "goldfin/v1/blind-index",
+            Self::ConvergentSecret => "goldfin/v1/convergent-secret",
+            Self::SnapshotMac => "goldfin/v1/snapshot-mac",
+            Self::ValueAudit => "goldfin/v1/value-audit",
             Self::ReplayHash => "goldfin/v1/replay-hash",
             Self::CheckpointKey => "goldfin/v1/checkpoint-key",
             Self::Ff1 => "goldfin/v1/ff1-key",

@@ -10,6 +10,7 @@
 mod base62;
 pub mod blind_index;
 pub mod ciphertext;
+pub mod convergent;
 pub mod credential;
 pub mod data_key;
 pub mod digest;
@@ -28,6 +29,7 @@ pub mod token;
 
 pub use blind_index::BlindIndex;
 pub use ciphertext::{Ciphertext, WrappedKey};
+pub use convergent::{Convergent, ValueIndex};
 pub use credential::{Accessor, AuthToken, NotACredential, SecretId};
 pub use data_key::{DataKey, KeyId};
 pub use error::CryptoError;

@@ -71,7 +71,7 @@ pub(super) async fn run(tools: &Tools, permit: &Authorized<Op>, work: &mut Work)
         Op::WriteRole { name, role, before, unknown } => write_role(tools, work, name, role, *before, *unknown).await,
         Op::DeleteRole(name) => {
             let key = ControlKey::new(ControlKind::Role, work.mount_id(), name.as_str());
-            control::delete(work, &key).await?;
+            control::delete(work, tools.barrier.control(), &key).await?;
             Ok(Reply::nothing().then(Change::Directory))
         }
     }

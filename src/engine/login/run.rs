@@ -38,14 +38,14 @@ pub(super) async fn run(login: &Login, permit: &Authorized<Op>, work: &mut Work)
             put(login, work, ControlKind::Config, CONFIG, write).await
         }
         What::WriteKerberosConfig(write) => write_kerberos_config(login, work, write).await,
-        What::DeleteConfig => delete(work, ControlKind::Config, CONFIG).await,
+        What::DeleteConfig => delete(login, work, ControlKind::Config, CONFIG).await,
         What::ReadRole(name) => {
             let role = login.tools.directory.current().get::<JwtRole>(ControlKind::Role, work.mount_id(), name)?;
             role.map(|role| Reply::data(role.view())).ok_or_else(|| Fault::not_found("there is no such role"))
         }
         What::ListRoles => Reply::keys(login.tools.directory.current().names(ControlKind::Role, work.mount_id())),
         What::WriteRole { name, write } => put(login, work, ControlKind::Role, name, write).await,
-        What::DeleteRole(name) => delete(work, ControlKind::Role, name).await,
+        What::DeleteRole(name) => delete(login, work, ControlKind::Role, name).await,
     }
 }
 
@@ -223,9 +223,9 @@ async fn put<T: Serialize>(login: &Login, work: &mut Work, kind: ControlKind, na
     Ok(Reply::nothing().then(Change::Directory).warn_of_unknown(write.unknown))
 }
 
-async fn delete(work: &mut Work, kind: ControlKind, name: &str) -> Result<Reply, Fault> {
+async fn delete(login: &Login, work: &mut Work, kind: ControlKind, name: &str) -> Result<Reply, Fault> {
     let key = ControlKey::new(kind, work.mount_id(), name);
-    control::delete(work, &key).await?;
+    control::delete(work, login.tools.barrier.control(), &key).await?;
     Ok(Reply::nothing().then(Change::Directory))
 }
 

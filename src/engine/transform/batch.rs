@@ -45,16 +45,16 @@ struct Around {
 }
 
 /// The transformations of a request while it is read.
-struct Targets<'a> {
-    snapshot: &'a Snapshot,
-    mount: crate::model::id::MountId,
-    role: &'a str,
-    wanted: Vec<Option<String>>,
-    found: Vec<Target>,
+pub(super) struct Targets<'a> {
+    pub snapshot: &'a Snapshot,
+    pub mount: crate::model::id::MountId,
+    pub role: &'a str,
+    pub wanted: Vec<Option<String>>,
+    pub found: Vec<Target>,
 }
 
 impl Targets<'_> {
-    fn index(&mut self, wanted: Option<String>) -> Result<usize, Fault> {
+    pub(super) fn index(&mut self, wanted: Option<String>) -> Result<usize, Fault> {
         if let Some(at) = self.wanted.iter().position(|known| *known == wanted) {
             return Ok(at);
         }
@@ -68,7 +68,7 @@ impl Targets<'_> {
 
     /// The purpose, if one of the transformations lists it or none has a list. Any other word of the caller's is kept out of the
     /// ledger; it would not have revealed anything.
-    fn listed(&self, purpose: String) -> String {
+    pub(super) fn listed(&self, purpose: String) -> String {
         let lists = self.found.iter().filter_map(|target| {
             let stored = self.snapshot.get::<Transformation>(ControlKind::Transformation, self.mount, target.name.as_deref()?);
             stored.ok().flatten().filter(|transformation| !transformation.purposes.is_empty())
@@ -192,21 +192,39 @@ impl Transform {
     }
 
     /// What only an encode takes; elsewhere these members are nobody's.
-    fn read_options(&self, call: &Call, members: &mut Members, usage: Use, around: &Options) -> Result<Options, Fault> {
-        if usage != Use::Encode {
+    pub(super) fn read_options(&self, call: &Call, members: &mut Members, usage: Use, around: &Options) -> Result<Options, Fault> {
+        if usage != Use::Encode && !usage.by_value() {
             return Ok(Options::default());
+        }
+        if usage != Use::Encode {
+            refuse_range(members)?;
+            return Ok(Options { subject: self.read_subject(call, members, around)?, ..Options::default() });
         }
         let ttl = members.duration("ttl")?;
         let expiration = read_moment(members, "expiration")?;
         let metadata = read_metadata(members)?;
-        let subject = match members.secret("subject")? {
-            Some(subject) => Some(self.subject_hash(call, members, &subject)?),
-            None => around.subject,
-        };
+        let subject = self.read_subject(call, members, around)?;
         // An item's own end replaces the one around it as a whole.
         let (ttl, expiration) = if ttl.is_none() && expiration.is_none() { (around.ttl, around.expiration) } else { (ttl, expiration) };
         Ok(Options { ttl, expiration, metadata: metadata.or_else(|| around.metadata.clone()), subject })
     }
+
+    fn read_subject(&self, call: &Call, members: &mut Members, around: &Options) -> Result<Option<[u8; 32]>, Fault> {
+        match members.secret("subject")? {
+            Some(subject) => self.subject_hash(call, members, &subject).map(Some),
+            None => Ok(around.subject),
+        }
+    }
+}
+
+/// A value has one token, whenever that ends: there is nothing to choose from.
+fn refuse_range(members: &mut Members) -> Result<(), Fault> {
+    for name in ["expiration", "min_expiration", "max_expiration"] {
+        if members.word(name)?.is_some_and(|end| !end.is_empty() && end != "any") {
+            return Err(members.wrong(name, "would choose among tokens, and a value has one; leave it out or say `any`"));
+        }
+    }
+    Ok(())
 }
 
 fn read_transformation(members: &mut Members) -> Result<Option<String>, Fault> {
@@ -218,10 +236,10 @@ fn read_transformation(members: &mut Members) -> Result<Option<String>, Fault> {
 
 fn read_value(members: &mut Members, usage: Use) -> Result<Plaintext, Fault> {
     let value = members.secret("value")?.ok_or_else(|| members.missing("value"))?;
-    if usage == Use::Encode {
-        if value.is_empty() {
-            return Err(members.wrong("value", "is empty, there is nothing to encode"));
-        }
+    if usage == Use::Encode && value.is_empty() {
+        return Err(members.wrong("value", "is empty, there is nothing to encode"));
+    }
+    if usage == Use::Encode || usage.by_value() {
         if value.len() > MAX_VALUE_BYTES {
             return Err(members.wrong("value", "is larger than 1 MiB"));
         }
@@ -276,7 +294,7 @@ fn read_metadata(members: &mut Members) -> Result<Option<Arc<Plaintext>>, Fault>
     Ok(Some(Arc::new(written)))
 }
 
-fn read_partial_failure(members: &mut Members) -> Result<Option<u16>, Fault> {
+pub(super) fn read_partial_failure(members: &mut Members) -> Result<Option<u16>, Fault> {
     let wrong = members.wrong("partial_failure_response_code", "must be a status from 200 to 599");
     match members.whole("partial_failure_response_code")? {
         None | Some(0) => Ok(None),
@@ -289,7 +307,7 @@ fn read_partial_failure(members: &mut Members) -> Result<Option<u16>, Fault> {
     }
 }
 
-fn agree(purpose: &mut Option<String>, of_item: Option<String>) -> Result<(), Fault> {
+pub(super) fn agree(purpose: &mut Option<String>, of_item: Option<String>) -> Result<(), Fault> {
     match (&purpose, of_item) {
         (_, None) => Ok(()),
         (Some(known), Some(given)) if *known == given => Ok(()),
@@ -339,7 +357,7 @@ pub(super) fn answer(op: &ValuesOp, mut results: Vec<Result<Answered, Fault>>) -
     }))
 }
 
-fn concerns_all(fault: &Fault) -> bool {
+pub(super) fn concerns_all(fault: &Fault) -> bool {
     matches!(
         fault,
         Fault::Unavailable(_) | Fault::Sealed | Fault::OutcomeUnknown | Fault::Internal(_) | Fault::Conflict(_) | Fault::TooMany { .. }

@@ -45,6 +45,12 @@ pub struct Transformation {
     /// Never reused: rows name the transformation by it.
     pub number: i32,
     pub mapping_mode: MappingMode,
+    /// The same value gives the same token.
+    #[serde(default)]
+    pub convergent: bool,
+    /// Entries name each token of a request by a keyed hash.
+    #[serde(default)]
+    pub per_value_audit: bool,
     /// Seconds; 0 is without end.
     pub max_ttl: u64,
     pub allowed_roles: Vec<String>,
@@ -70,6 +76,8 @@ impl Transformation {
         Self {
             number,
             mapping_mode: MappingMode::Default,
+            convergent: false,
+            per_value_audit: false,
             max_ttl: 0,
             allowed_roles: Vec::new(),
             deletion_allowed: false,
@@ -126,12 +134,12 @@ impl Transformation {
         Node::object([
             ("allowed_roles", Node::texts(self.allowed_roles.iter().cloned())),
             ("class", Node::text_or_null(self.class.clone())),
-            ("convergent", Node::Bool(false)),
+            ("convergent", Node::Bool(self.convergent)),
             ("creation_time", Node::text(self.created.to_rfc3339())),
             ("deletion_allowed", Node::Bool(self.deletion_allowed)),
             ("mapping_mode", Node::text(self.mapping_mode.name())),
             ("max_ttl", number(self.max_ttl)),
-            ("per_value_audit", Node::Bool(false)),
+            ("per_value_audit", Node::Bool(self.per_value_audit)),
             ("prefix", Node::text(self.prefix.clone())),
             ("purposes", Node::texts(self.purposes.iter().cloned())),
             ("shape", Node::text("opaque")),

@@ -10,6 +10,7 @@ use crate::model::document::Node;
 use crate::model::fault::{Complaint, Fault};
 use crate::model::id::MountId;
 use crate::seal::barrier::{Barrier, fault};
+use crate::store::convergent;
 use crate::store::transform::{self, TokenRow};
 use crate::store::work::Work;
 
@@ -17,6 +18,7 @@ use super::Transform;
 use super::batch::Answered;
 use super::encode::{STRETCH, note_ids};
 use super::op::{Use, ValuesOp};
+use super::per_value::{self, PerValue};
 use super::place::{TokenMetadata, TokenRowId, TokenValue};
 use super::run::{Ready, Results, input_of, not_a_token, read_metadata, read_token};
 use super::subjects::unwrap_subject;
@@ -44,16 +46,24 @@ impl Transform {
         let rows = self.rows(work, &ids).await?;
         work.facts.subject = same_subject(&shown, &rows);
         let mut opener = Opener { barrier: &self.tools.barrier, mount: work.mount_id(), now: work.now(), subjects: HashMap::new() };
+        let mut per_value = PerValue::of(targets.iter().flatten());
         let mut results = Vec::with_capacity(shown.len());
         for (position, shown) in shown.into_iter().enumerate() {
             if position % STRETCH == STRETCH - 1 {
                 tokio::task::yield_now().await;
             }
+            let mut named = None;
             results.push(shown.and_then(|token| {
-                let opened = token.and_then(|token| opener.open(&token, rows.get(&token.id), op.usage));
+                let opened = token.and_then(|token| {
+                    let opened = opener.open(&token, rows.get(&token.id), op.usage)?;
+                    named = Some((token.ready, token.id));
+                    Ok(opened)
+                });
                 if op.usage == Use::Validate { as_validity(opened) } else { opened }
             }));
+            per_value.add(named);
         }
+        per_value.note(work);
         if let ([Err(fault)], false) = (results.as_slice(), op.batch) {
             work.facts.reason = reason(fault);
         }
@@ -76,11 +86,29 @@ impl Transform {
             by_number.entry(shown.ready.config.number).or_default().push(shown.id);
         }
         let mut gone = HashSet::new();
+        let convergent: HashSet<i32> = shown
+            .iter()
+            .flatten()
+            .flatten()
+            .map(|shown| &shown.ready.config)
+            .filter(|config| config.convergent)
+            .map(|config| config.number)
+            .collect();
         for (number, ids) in by_number {
+            if convergent.contains(&number) {
+                convergent::begin(work, &[]).await?;
+                convergent::forget_tokens(work, number, &ids.iter().copied().collect()).await?;
+            }
             gone.extend(transform::delete(work, number, &ids).await?);
         }
         let ids: Vec<i64> = shown.iter().flatten().flatten().map(|shown| shown.id).collect();
         note_ids(work, &ids);
+        let mut per_value = PerValue::of(targets.iter().flatten());
+        for shown in &shown {
+            let shown = shown.as_ref().ok().and_then(|shown| shown.as_ref().ok());
+            per_value.add(shown.filter(|shown| gone.contains(&shown.id)).map(|shown| (shown.ready, shown.id)));
+        }
+        per_value.note(work);
         let members = || if op.batch { vec![("deleted".to_owned(), Node::Bool(true))] } else { Vec::new() };
         Ok(shown
             .into_iter()
@@ -110,12 +138,17 @@ impl Opener<'_> {
         let value = Ciphertext::from_stored(row.value.clone()).map_err(fault)?;
         let key = match row.subject {
             Some(subject) => self.subject_key(subject, row)?,
-            None => version_of(shown, value.key_version())?,
+            None => version_of(shown.ready, value.key_version())?,
         };
         if row.expires.is_some_and(|expires| expires <= now) {
             return Err(Fault::Gone("the token has expired".into()));
         }
-        open_row(mount, &key.message_key(&shown.secret), row, &value, usage)
+        let mut opened = open_row(mount, &key.message_key(&shown.secret), row, &value, usage)?;
+        if usage == Use::Metadata && config.per_value_audit {
+            let digest = goldfin_crypto::digest::hex(&per_value::digest(shown.ready, shown.id));
+            opened.push(("ledger_token".to_owned(), Node::text(digest)));
+        }
+        Ok(opened)
     }
 
     fn subject_key(&mut self, subject: i64, row: &TokenRow) -> Result<&DataKey, Fault> {
@@ -156,8 +189,8 @@ pub(super) fn open_row(
 }
 
 /// The version of the transformation's key that a ciphertext names.
-fn version_of<'a>(shown: &Shown<'a>, version: u32) -> Result<&'a DataKey, Fault> {
-    let (config, keys) = (&shown.ready.config, &shown.ready.keys);
+pub(super) fn version_of(ready: &Ready, version: u32) -> Result<&DataKey, Fault> {
+    let (config, keys) = (&ready.config, &ready.keys);
     if version < config.min_available_version {
         return Err(Fault::Gone("the key of this token was destroyed".into()));
     }

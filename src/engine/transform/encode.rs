@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use goldfin_crypto::{DataKey, Purpose, TokenSecret};
+use goldfin_crypto::{DataKey, Plaintext, Purpose, TokenSecret};
 
 use crate::model::clock::Timestamp;
 use crate::model::document::Node;
@@ -15,6 +15,7 @@ use crate::store::work::Work;
 use super::Transform;
 use super::config::MappingMode;
 use super::op::{Input, ValuesOp};
+use super::per_value::PerValue;
 use super::place::{TokenMetadata, TokenRowId, TokenSecretPlace, TokenValue};
 use super::run::{Ready, Results, input_of};
 use super::subjects::SubjectKey;
@@ -41,12 +42,16 @@ impl Transform {
                 Ok(Planned { input, ready, expires })
             })
             .collect();
+        if planned.iter().flatten().any(|plan| plan.ready.config.convergent) {
+            return Box::pin(self.encode_convergent(op, planned, work)).await;
+        }
         let count = planned.iter().filter(|plan| plan.is_ok()).count();
         let subjects = Box::pin(self.subject_keys(work, planned.iter().flatten().filter_map(|plan| plan.input.options.subject))).await?;
         let ids = self.ids.take(work.store(), count).await?;
         note_ids(work, &ids);
         work.facts.subject = same_subject(&planned);
 
+        let mut named = PerValue::of(targets.iter().flatten());
         let mut results = Vec::with_capacity(planned.len());
         let mut rows = with_capacity(count);
         let mut ids = ids.into_iter();
@@ -57,11 +62,16 @@ impl Transform {
             results.push(match plan {
                 Ok(plan) => {
                     let id = ids.next().ok_or(Fault::Internal("ids"))?;
+                    named.add(Some((plan.ready, id)));
                     Ok(vec![("encoded_value".to_owned(), Node::text(encode_one(mount, id, &plan, &subjects, &mut rows)?))])
                 }
-                Err(fault) => Err(fault),
+                Err(fault) => {
+                    named.add(None);
+                    Err(fault)
+                }
             });
         }
+        named.note(work);
         if !rows.is_empty() {
             if !op.batch {
                 work.facts.digest = rows.value.first().map(|value| goldfin_crypto::digest::sha256(&[value]));
@@ -80,38 +90,63 @@ pub(super) fn encode_one(
     subjects: &HashMap<[u8; 32], SubjectKey>,
     rows: &mut NewTokens,
 ) -> Result<String, Fault> {
-    let Planned { input, ready, expires } = plan;
-    let subject = match &input.options.subject {
-        Some(hash) => Some(subjects.get(hash).ok_or(Fault::Internal("subject"))?),
-        None => None,
-    };
-    let primary = || ready.keys.version(ready.config.latest_version).ok_or(Fault::Internal("key version"));
-    let key = match subject {
-        Some(subject) => &subject.key,
-        None => primary()?,
-    };
-    let row = TokenRowId { mount, transformation: ready.config.number, id, expires: *expires };
+    let subject = subject_of(plan, subjects)?;
     let secret = TokenSecret::generate().map_err(fault)?;
-    let message = key.message_key(&secret);
-    let value = message.encrypt(&TokenValue(row), &input.value).map_err(fault)?;
-    let metadata = match &input.options.metadata {
-        Some(metadata) => Some(message.encrypt(&TokenMetadata(row), metadata).map_err(fault)?.into_bytes()),
-        None => None,
-    };
-    let stored_secret = match ready.config.mapping_mode {
-        MappingMode::Default => None,
-        MappingMode::Exportable => {
-            Some(export_key(key, id).encrypt(&TokenSecretPlace(row), &secret.to_plaintext()).map_err(fault)?.into_bytes())
-        }
-    };
-    rows.transformation.push(ready.config.number);
-    rows.id.push(id);
-    rows.subject.push(subject.map(|subject| subject.id));
-    rows.expires.push(expires.map(Timestamp::to_date));
-    rows.value.push(value.into_bytes());
-    rows.metadata.push(metadata);
-    rows.secret.push(stored_secret);
-    Ok(ready.keys.format.render(id, &secret))
+    let Planned { input, ready, expires } = plan;
+    let new = NewRow { mount, id, ready, subject, expires: *expires, value: &input.value, metadata: input.options.metadata.as_deref() };
+    new.write(&secret, rows)?;
+    Ok(plan.ready.keys.format.render(id, &secret))
+}
+
+/// What becomes a row.
+pub(super) struct NewRow<'a> {
+    pub mount: MountId,
+    pub id: i64,
+    pub ready: &'a Ready,
+    pub subject: Option<&'a SubjectKey>,
+    pub expires: Option<Timestamp>,
+    pub value: &'a Plaintext,
+    pub metadata: Option<&'a Plaintext>,
+}
+
+impl NewRow<'_> {
+    /// Encrypts the row under the secret of its token.
+    pub(super) fn write(&self, secret: &TokenSecret, rows: &mut NewTokens) -> Result<(), Fault> {
+        let Self { mount, id, ready, subject, expires, value, metadata } = *self;
+        let primary = || ready.keys.version(ready.config.latest_version).ok_or(Fault::Internal("key version"));
+        let key = match subject {
+            Some(subject) => &subject.key,
+            None => primary()?,
+        };
+        let row = TokenRowId { mount, transformation: ready.config.number, id, expires };
+        let message = key.message_key(secret);
+        let value = message.encrypt(&TokenValue(row), value).map_err(fault)?;
+        let metadata = match metadata {
+            Some(metadata) => Some(message.encrypt(&TokenMetadata(row), metadata).map_err(fault)?.into_bytes()),
+            None => None,
+        };
+        let stored_secret = match ready.config.mapping_mode {
+            MappingMode::Default => None,
+            MappingMode::Exportable => {
+                Some(export_key(key, id).encrypt(&TokenSecretPlace(row), &secret.to_plaintext()).map_err(fault)?.into_bytes())
+            }
+        };
+        rows.transformation.push(ready.config.number);
+        rows.id.push(id);
+        rows.subject.push(subject.map(|subject| subject.id));
+        rows.expires.push(expires.map(Timestamp::to_date));
+        rows.value.push(value.into_bytes());
+        rows.metadata.push(metadata);
+        rows.secret.push(stored_secret);
+        Ok(())
+    }
+}
+
+pub(super) fn subject_of<'a>(plan: &Planned<'_>, subjects: &'a HashMap<[u8; 32], SubjectKey>) -> Result<Option<&'a SubjectKey>, Fault> {
+    match &plan.input.options.subject {
+        Some(hash) => subjects.get(hash).map(Some).ok_or(Fault::Internal("subject")),
+        None => Ok(None),
+    }
 }
 
 /// The key for the stored secret of one exportable token: one message each, so that no count of nonces is needed. The context keeps
@@ -128,13 +163,13 @@ pub(super) fn note_ids(work: &mut Work, ids: &[i64]) {
     }
 }
 
-fn same_subject(planned: &[Result<Planned<'_>, Fault>]) -> Option<[u8; 32]> {
+pub(super) fn same_subject(planned: &[Result<Planned<'_>, Fault>]) -> Option<[u8; 32]> {
     let mut subjects = planned.iter().flatten().map(|plan| plan.input.options.subject);
     let first = subjects.next()??;
     subjects.all(|subject| subject == Some(first)).then_some(first)
 }
 
-fn with_capacity(count: usize) -> NewTokens {
+pub(super) fn with_capacity(count: usize) -> NewTokens {
     NewTokens {
         transformation: Vec::with_capacity(count),
         id: Vec::with_capacity(count),

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use goldfin_crypto::{DataKey, Purpose, TokenFormat, WrappedKey};
+use goldfin_crypto::{Convergent, DataKey, MacKey, Purpose, TokenFormat, WrappedKey};
 use parking_lot::{Mutex, RwLock};
 
 use crate::model::fault::Fault;
@@ -26,6 +26,13 @@ const HELD: usize = 1024;
 #[derive(Debug)]
 pub struct TransformationKeys {
     pub format: TokenFormat,
+    /// Where the transformation is convergent: what makes the tokens of values without a subject. From the key that never changes, so
+    /// that equality survives rotations.
+    pub convergent: Option<Convergent>,
+    /// Names tokens in entries, where the transformation asks for it.
+    pub audit: MacKey,
+    /// Authenticates the values of a snapshot.
+    pub snapshot: MacKey,
     pub(super) versions: Vec<(u32, DataKey)>,
 }
 
@@ -113,7 +120,10 @@ fn unwrap(
     if !versions.iter().any(|(version, _)| *version == transformation.latest_version) {
         return Err(Fault::conflict("the transformation's key changed at the same moment, try again"));
     }
-    Ok(TransformationKeys { format: format(&transformation.prefix, &base).map_err(fault)?, versions })
+    let convergent = transformation.convergent.then(|| Convergent::new(&base, number));
+    let snapshot = MacKey::new(base.derive(Purpose::SnapshotMac, &[]));
+    let audit = MacKey::new(base.derive(Purpose::ValueAudit, &[]));
+    Ok(TransformationKeys { format: format(&transformation.prefix, &base).map_err(fault)?, convergent, audit, snapshot, versions })
 }
 
 /// Hands out the ids of new tokens, from blocks that this node took. What is left of a block at the end is never used.

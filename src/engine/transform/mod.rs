@@ -6,14 +6,19 @@
 
 mod batch;
 mod config;
+mod convergent;
 mod decode;
 mod encode;
+mod find;
 mod keys;
 mod op;
 mod parse;
+mod per_value;
 pub mod place;
+mod redact;
 mod run;
 mod settings;
+mod state;
 mod subjects;
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,9 @@ use crate::model::fault::Fault;
 use crate::model::operation::{Circumstances, Operation, Resource, ResourceKind};
 
 use super::config::subject_name;
+use super::redact::TextOp;
 use super::settings::SettingOp;
+use super::state::StateOp;
 
 #[derive(Debug)]
 pub struct TransformOp {
@@ -26,7 +28,9 @@ pub struct TransformOp {
 pub(super) enum What {
     Setting(SettingOp),
     Values(ValuesOp),
+    Text(TextOp),
     Subject(SubjectOp),
+    State(StateOp),
 }
 
 /// What is done with values or tokens.
@@ -37,17 +41,23 @@ pub(super) enum Use {
     Validate,
     Metadata,
     DeleteByToken,
-    /// What needs a transformation that finds a token by its value; those of this engine do not.
-    FindByValue,
+    /// Whether a value has a token, and which: of convergent transformations only, like the deletion by value.
+    Tokenized,
+    Tokens,
     DeleteByValue,
 }
 
 impl Use {
+    /// What begins with a value that may have a token already.
+    pub(super) fn by_value(self) -> bool {
+        matches!(self, Self::Tokenized | Self::Tokens | Self::DeleteByValue)
+    }
+
     fn action(self) -> Action {
         match self {
             Self::Encode => Action::Encode,
             Self::Decode => Action::Decode,
-            Self::Validate | Self::Metadata | Self::FindByValue => Action::LookupPiiToken,
+            Self::Validate | Self::Metadata | Self::Tokenized | Self::Tokens => Action::LookupPiiToken,
             Self::DeleteByToken | Self::DeleteByValue => Action::DeletePiiToken,
         }
     }
@@ -144,7 +154,8 @@ impl Operation for TransformOp {
     fn action(&self) -> Action {
         match &self.what {
             What::Setting(setting) => setting.action(),
-            What::Values(values) => values.usage.action(),
+            What::Values(values) | What::Text(TextOp { values, .. }) => values.usage.action(),
+            What::State(state) => state.action(),
             What::Subject(subject) => match subject.act {
                 SubjectAct::Read => Action::ReadSubject,
                 SubjectAct::Erase => Action::EraseSubject,
@@ -157,7 +168,11 @@ impl Operation for TransformOp {
     fn resource(&self) -> Resource {
         match &self.what {
             What::Setting(setting) => Resource::within(ResourceKind::Setting, &self.mount, &setting.place()),
-            What::Values(values) => values.resource(&self.mount),
+            What::Values(values) | What::Text(TextOp { values, .. }) => values.resource(&self.mount),
+            What::State(StateOp { target, .. }) => {
+                Resource::within(ResourceKind::Transformation, &self.mount, target.name.as_deref().unwrap_or_default())
+                    .with_class(target.class.clone())
+            }
             What::Subject(subject) => {
                 Resource::within(ResourceKind::Subject, &self.mount, &format!("subjects/{}", subject_name(&subject.hash)))
             }
@@ -167,6 +182,8 @@ impl Operation for TransformOp {
     fn circumstances(&self) -> Circumstances {
         let (purpose, batch_size) = match &self.what {
             What::Values(values) => (values.purpose.clone(), values.items.len()),
+            What::Text(text) => (text.values.purpose.clone(), text.count.max(1)),
+            What::State(state) => state.circumstances(),
             What::Subject(SubjectOp { act: SubjectAct::Export { purpose, .. }, .. }) => (purpose.clone(), 1),
             What::Setting(_) | What::Subject(_) => (None, 1),
         };
@@ -175,7 +192,7 @@ impl Operation for TransformOp {
 
     fn parts(&self) -> Vec<Resource> {
         match &self.what {
-            What::Values(values) if values.targets.len() > 1 => {
+            What::Values(values) | What::Text(TextOp { values, .. }) if values.targets.len() > 1 => {
                 values.targets.iter().map(|target| values.resource_of(&self.mount, target)).collect()
             }
             _ => Vec::new(),

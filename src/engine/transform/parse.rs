@@ -30,13 +30,19 @@ impl Transform {
             ["metadata", role] => self.values(call, Use::Metadata, role, false)?,
             ["tokens", role] if call.verb == Verb::Delete => self.values(call, Use::DeleteByToken, role, false)?,
             ["tokenized", role] if call.verb == Verb::Delete => self.values(call, Use::DeleteByValue, role, false)?,
-            ["tokens" | "tokenized", role] => self.values(call, Use::FindByValue, role, false)?,
+            ["tokens", role] => self.values(call, Use::Tokens, role, false)?,
+            ["tokenized", role] => self.values(call, Use::Tokenized, role, false)?,
             ["subjects", ..] => self.subject(call, &segments)?,
+            ["transformations", "tokenization", act @ ("snapshot" | "restore" | "export-decoded"), name] => {
+                let (state, unknown) = self.read_state(call, act, name)?;
+                (What::State(state), unknown)
+            }
             ["template" | "alphabet", ..] => return Err(Fault::invalid("templates and alphabets are not supported yet")),
             ["transformations", "fpe" | "masking", ..] => {
                 return Err(Fault::invalid("transformations of this type are not supported yet, use `transformations/tokenization`"));
             }
-            ["redact" | "restore", _] => return Err(Fault::invalid("free text is not supported yet")),
+            ["redact", role] => self.texts(call, Use::Encode, role)?,
+            ["restore", role] => self.texts(call, Use::Decode, role)?,
             other => {
                 let (setting, unknown) = setting(&mut call, other)?;
                 (What::Setting(setting), unknown)

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use goldfin_crypto::{Plaintext, TokenFormat, TokenSecret};
 
 use crate::model::document::Node;
@@ -36,6 +38,8 @@ impl Transform {
             // Boxed, like what asks the database: encoding and decoding are not to pay for its size.
             What::Setting(setting) => Box::pin(self.settle(setting, op.unknown, work)).await,
             What::Subject(subject) => Box::pin(self.about(subject, work)).await.map(|reply| reply.warn_of_unknown(op.unknown)),
+            What::Text(text) => Box::pin(self.carry_out_texts(permit, text, work)).await.map(|reply| reply.warn_of_unknown(op.unknown)),
+            What::State(state) => Box::pin(self.state(state, work)).await.map(|reply| reply.warn_of_unknown(op.unknown)),
             What::Values(values) => {
                 let targets = self.ready(permit, values, work).await?;
                 let results = self.results(values, &targets, work).await?;
@@ -45,18 +49,23 @@ impl Transform {
         }
     }
 
-    async fn results(&self, op: &ValuesOp, targets: &[Result<Ready, Fault>], work: &mut Work) -> Result<Results, Fault> {
+    pub(super) async fn results(&self, op: &ValuesOp, targets: &[Result<Ready, Fault>], work: &mut Work) -> Result<Results, Fault> {
         match op.usage {
             Use::Encode => self.encode(op, targets, work).await,
             Use::Decode | Use::Validate | Use::Metadata => self.reveal(op, targets, work).await,
             Use::DeleteByToken => Box::pin(self.delete_tokens(op, targets, work)).await,
-            // `ready` has refused every target.
-            Use::FindByValue | Use::DeleteByValue => Ok(op.items.iter().map(|item| input_of(item, targets).map(|_| Vec::new())).collect()),
+            Use::Tokenized | Use::Tokens => Box::pin(self.find_values(op, targets, work)).await,
+            Use::DeleteByValue => Box::pin(self.delete_values(op, targets, work)).await,
         }
     }
 
     /// The transformations of a request as they stand now. One that is refused fails its items only.
-    async fn ready(&self, permit: &Authorized<TransformOp>, op: &ValuesOp, work: &Work) -> Result<Vec<Result<Ready, Fault>>, Fault> {
+    pub(super) async fn ready(
+        &self,
+        permit: &Authorized<TransformOp>,
+        op: &ValuesOp,
+        work: &Work,
+    ) -> Result<Vec<Result<Ready, Fault>>, Fault> {
         let (snapshot, mount) = (self.snapshot(), work.mount_id());
         let Some(role) = snapshot.get::<Role>(ControlKind::Role, mount, &op.role)? else {
             return Err(Fault::invalid("the role does not exist, create it under `role/` of this mount"));
@@ -112,14 +121,14 @@ fn usable<'a>(
             return invalid(Complaint::new("the transformation makes opaque tokens, which have no decode formats").stored(name));
         }
         Use::Decode => config.check_purpose(op.purpose.as_deref())?,
-        Use::DeleteByToken if !config.deletion_allowed => {
-            return invalid(Complaint::new("the transformation does not allow deletion, set its `deletion_allowed`").stored(name));
-        }
-        Use::FindByValue | Use::DeleteByValue => {
+        usage if usage.by_value() && !config.convergent => {
             return invalid(
-                Complaint::new("the transformation makes opaque tokens, which are not found by their value; ask with the token")
+                Complaint::new("the transformation is not convergent, so its tokens are not found by their value; ask with the token")
                     .stored(name),
             );
+        }
+        Use::DeleteByToken | Use::DeleteByValue if !config.deletion_allowed => {
+            return invalid(Complaint::new("the transformation does not allow deletion, set its `deletion_allowed`").stored(name));
         }
         _ => {}
     }
@@ -169,6 +178,11 @@ pub(super) fn not_a_token() -> Fault {
 /// Metadata as it was attached.
 pub(super) fn read_metadata(stored: &Plaintext) -> Result<Node, Fault> {
     Node::parse(stored.expose()).map_err(|_| Fault::Internal("metadata"))
+}
+
+/// A value of an export, as Vault writes it.
+pub(super) fn base64_of(value: &Plaintext) -> Node {
+    Node::Text(Plaintext::from_text(STANDARD.encode(value.expose())))
 }
 
 /// Text that is no personal data.

@@ -12,8 +12,9 @@ use crate::model::members::Members;
 use crate::model::path::is_name;
 use crate::model::reply::Reply;
 use crate::store::control::{self, ControlKey, ControlKind};
-use crate::store::transform;
+use crate::store::error::StoreError;
 use crate::store::work::Work;
+use crate::store::{removed, transform};
 
 use super::Transform;
 use super::config::{MappingMode, Role, Transformation, matches_glob};
@@ -50,6 +51,8 @@ pub(super) enum SettingOp {
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     mapping_mode: Option<MappingMode>,
+    convergent: Option<bool>,
+    per_value_audit: Option<bool>,
     max_ttl: Option<u64>,
     allowed_roles: Option<Vec<String>>,
     deletion_allowed: Option<bool>,
@@ -107,12 +110,6 @@ pub(super) fn read_draft(members: &mut Members, typed: bool) -> Result<Draft, Fa
     for foreign in ["template", "templates", "tweak_source", "masking_character"] {
         drop(members.take(foreign));
     }
-    if members.flag("convergent")? == Some(true) {
-        return Err(members.wrong("convergent", "is not supported yet, leave it out"));
-    }
-    if members.flag("per_value_audit")? == Some(true) {
-        return Err(members.wrong("per_value_audit", "is not supported yet, leave it out"));
-    }
     match members.word("shape")?.as_deref() {
         None | Some("" | "opaque") => {}
         Some(_) => return Err(members.wrong("shape", "is not supported yet except `opaque`")),
@@ -134,6 +131,8 @@ pub(super) fn read_draft(members: &mut Members, typed: bool) -> Result<Draft, Fa
     };
     Ok(Draft {
         mapping_mode,
+        convergent: members.flag("convergent")?,
+        per_value_audit: members.flag("per_value_audit")?,
         max_ttl: members.duration("max_ttl")?.map(|span| span.as_secs()),
         allowed_roles: names(members, "allowed_roles", |pattern| pattern == "*" || is_name(&pattern.replace('*', "x")))?,
         deletion_allowed: members.flag("deletion_allowed")?,
@@ -172,14 +171,21 @@ impl Transform {
             }
             SettingOp::WriteRole(name, transformations) => self.write_role(work, name, transformations.as_deref()).await,
             SettingOp::DeleteRole(name) => {
-                control::delete(work, &ControlKey::new(ControlKind::Role, mount, name)).await?;
+                control::delete(work, self.tools.barrier.control(), &ControlKey::new(ControlKind::Role, mount, name)).await?;
                 Ok(Reply::nothing().then(Change::Directory))
             }
             SettingOp::ListRoles(filter) => self.names(ControlKind::Role, mount, filter.as_deref()),
             SettingOp::ReadTransformation(name) => Ok(Reply::data(self.transformation(mount, name)?.to_node())),
             SettingOp::WriteTransformation(name, draft) => self.write_transformation(work, name, draft).await,
             SettingOp::DeleteTransformation(name) => {
-                control::delete(work, &ControlKey::new(ControlKind::Transformation, mount, name)).await?;
+                let key = ControlKey::new(ControlKind::Transformation, mount, name);
+                match control::lock(work, self.tools.barrier.control(), &key).await {
+                    Ok(Some(row)) => removed::note(work, read_body::<Transformation>(&row.body)?.number).await?,
+                    // A row that is not honoured can be deleted all the same.
+                    Ok(None) | Err(StoreError::Integrity(_)) => {}
+                    Err(error) => return Err(error.into()),
+                }
+                control::delete(work, self.tools.barrier.control(), &key).await?;
                 transform::delete_keys(work, name).await?;
                 Ok(Reply::nothing().then(Change::Directory))
             }
@@ -299,11 +305,16 @@ impl Draft {
         if self.mapping_mode.is_some_and(|mode| mode != stored.mapping_mode) {
             return refused("mapping_mode");
         }
+        if self.convergent.is_some_and(|convergent| convergent != stored.convergent) {
+            return refused("convergent");
+        }
         Ok(())
     }
 
     fn apply(&self, to: &mut Transformation) {
         to.mapping_mode = self.mapping_mode.unwrap_or(to.mapping_mode);
+        to.convergent = self.convergent.unwrap_or(to.convergent);
+        to.per_value_audit = self.per_value_audit.unwrap_or(to.per_value_audit);
         to.max_ttl = self.max_ttl.unwrap_or(to.max_ttl);
         to.deletion_allowed = self.deletion_allowed.unwrap_or(to.deletion_allowed);
         if let Some(roles) = &self.allowed_roles {
@@ -338,6 +349,6 @@ fn no_role() -> Fault {
     Fault::not_found("the role does not exist")
 }
 
-fn no_transformation() -> Fault {
+pub(super) fn no_transformation() -> Fault {
     Fault::not_found("the transformation does not exist")
 }

@@ -40,7 +40,7 @@ pub(super) struct SubjectKey {
 }
 
 /// The actions that reveal a subject's values.
-const REVEALING: [&str; 2] = ["decode", "export_subject"];
+const REVEALING: [&str; 3] = ["decode", "export_subject", "export_pii_tokens"];
 
 /// The path of an entry in place of one that names a subject.
 pub(super) fn recorded_path(barrier: &Barrier, mount: &Mount, tail: &str) -> Option<String> {
@@ -95,7 +95,7 @@ impl Transform {
         if missing.is_empty() { Ok(keys) } else { Err(StoreError::SubjectGone.into()) }
     }
 
-    async fn living(&self, work: &Work, hashes: &[[u8; 32]]) -> Result<HashMap<[u8; 32], SubjectKey>, Fault> {
+    pub(super) async fn living(&self, work: &Work, hashes: &[[u8; 32]]) -> Result<HashMap<[u8; 32], SubjectKey>, Fault> {
         let asked: Vec<Vec<u8>> = hashes.iter().map(|hash| hash.to_vec()).collect();
         let mut keys = HashMap::with_capacity(hashes.len());
         for (hash, row) in subject::find(work, &asked).await? {

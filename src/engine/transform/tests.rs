@@ -31,7 +31,14 @@ fn formats(prefix: &str, number: i32) -> TokenFormat {
 }
 
 fn ready(number: i32) -> Ready {
-    let keys = TransformationKeys { format: formats("pii", number), versions: vec![(1, key(number, 1))] };
+    let mac = || goldfin_crypto::MacKey::new(goldfin_crypto::Key::generate().expect("a key"));
+    let keys = TransformationKeys {
+        format: formats("pii", number),
+        convergent: None,
+        audit: mac(),
+        snapshot: mac(),
+        versions: vec![(1, key(number, 1))],
+    };
     Ready { config: Arc::new(Transformation::new(number, NOW)), keys: Arc::new(keys) }
 }
 

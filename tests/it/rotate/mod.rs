@@ -429,6 +429,31 @@ async fn what_has_expired_is_deleted_with_an_entry_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_deleted_transformations_left_is_removed_stretch_by_stretch() {
+    let vault = Vault::open().await;
+    let mut sql = vault.sql().await;
+    for rows in [
+        "INSERT INTO pii_token (transformation, id, value) SELECT 1 + n % 3, n, 'x' FROM generate_series(1, 120000) n",
+        "INSERT INTO pii_token_index (transformation, blind, id) SELECT 1 + n % 3, md5(n::text)::uuid, n FROM generate_series(1, 30) n",
+        "INSERT INTO transform_removed (transformation, removed) VALUES (1, now() - interval '2 minutes'), (2, now() - interval '1 hour'), (3, now())",
+    ] {
+        sqlx::query(rows).execute(&mut sql).await.unwrap();
+    }
+    run_once(&vault.workshop, Errand::Expiry).await.unwrap();
+    let left: Vec<(i32, i64)> = sqlx::query_as(
+        "SELECT transformation, count(*) FROM (SELECT transformation FROM pii_token UNION ALL SELECT transformation FROM pii_token_index
+             UNION ALL SELECT transformation FROM transform_removed) every GROUP BY transformation",
+    )
+    .fetch_all(&mut sql)
+    .await
+    .unwrap();
+    assert_eq!(left, [(3, 40_000 + 10 + 1)], "a transformation that was deleted just now may still be in use");
+    let entries = vault.entries("run_job").await;
+    let counts: Vec<i64> = entries.iter().map(|(.., body)| body["count"].as_i64().unwrap()).collect();
+    assert!(counts.len() == 3 && counts.iter().sum::<i64>() == 80_000, "{counts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_self_check_finds_what_was_loosened_and_says_so() {
     let vault = Vault::open().await;
     run_once(&vault.workshop, Errand::SelfCheck).await.unwrap();

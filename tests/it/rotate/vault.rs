@@ -27,9 +27,9 @@ use goldfin::store::connect::{self, Access};
 use goldfin::store::control::{self, ControlKey, ControlKind, SERVER};
 use goldfin::store::directory::Directory;
 use goldfin::store::error::StoreError;
-use goldfin::store::keyring;
 use goldfin::store::rewrap::Home;
 use goldfin::store::work::{Pending, Work};
+use goldfin::store::{keyring, manifest};
 use goldfin_crypto::{DataKey, KeyId, Keyring, MacKey, Place, Purpose, WrappedKey};
 use sqlx::{Connection, PgConnection, Row};
 
@@ -59,6 +59,7 @@ impl Vault {
         let mut work = Work::new(store.clone(), mount(), clock.now());
         keyring::insert_seal(&mut work, &made.seal).await.unwrap();
         keyring::add_kek(&mut work, &made.kek).await.unwrap();
+        manifest::begin(&mut work, made.barrier.control()).await.unwrap();
         let state = serde_json::to_string(&made.state).unwrap();
         control::put(&mut work, made.barrier.control(), &ControlKey::new(ControlKind::Keyring, SERVER, KEYRING_ROW), 0, &state)
             .await

@@ -15,6 +15,7 @@ mod operator;
 mod path;
 mod policy;
 mod proof;
+mod redact;
 mod rotate;
 mod subject;
 mod token;
@@ -39,6 +40,8 @@ pub enum ClientCommand {
     Encode(transform::Encode),
     Decode(transform::Decode),
     Validate(transform::Validate),
+    Redact(redact::Redact),
+    Unredact(redact::Unredact),
     #[command(subcommand)]
     Subject(subject::Subject),
     #[command(subcommand)]
@@ -84,6 +87,8 @@ impl ClientCommand {
             Self::Encode(command) => command.run(session),
             Self::Decode(command) => command.run(session),
             Self::Validate(command) => command.run(session),
+            Self::Redact(command) => command.run(session),
+            Self::Unredact(command) => command.run(session),
             Self::Subject(command) => command.run(session),
             Self::Token(command) => command.run(session),
             Self::Account(command) => command.run(session),

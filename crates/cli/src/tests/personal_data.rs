@@ -133,3 +133,33 @@ fn an_export_is_for_its_owner_only() {
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(server.requests()[0].header("x-goldfin-purpose"), Some("access-request"));
 }
+
+#[test]
+fn a_text_goes_and_comes_back_to_the_last_byte() {
+    let server = Server::answering(&[
+        (
+            200,
+            r#"{"request_id":"r","data":{"count":1,"replaced":[],"text":"I am pii_1 in [location].\n\n","unserved":[{"class":"location","count":1}]}}"#,
+        ),
+        (200, r#"{"request_id":"r","data":{"gone":1,"restored":1,"text":"I am synthetic.\n\n","unknown":2}}"#),
+        (200, r#"{"request_id":"r","data":{"gone":0,"restored":0,"text":"x","unknown":0}}"#),
+    ]);
+    let folder = Folder::new();
+    let spans = folder.file("spans", r#"[{"start":5,"end":14,"entity_type":"PERSON","score":0.85}]"#);
+    let run = server.run(&["redact", "chat", "--spans", &format!("@{spans}"), "--class", "ssn", "--ttl", "1h"], "I am synthetic.\n\n");
+    assert_eq!((run.code, run.out.as_str()), (0, "I am pii_1 in [location].\n\n"), "{}", run.err);
+    assert_eq!(run.err, "1 replaced\n1 of class `location`, which no transformation of the role serves\n");
+    let back = server.run(&["unredact", "chat", "--purpose", "claims", "-m", "pii/"], "I am pii_1.\n\n");
+    assert_eq!((back.code, back.out.as_str()), (0, "I am synthetic.\n\n"));
+    assert!(back.err.contains("left as they are, not known here: 2") && back.err.contains("expired or erased: 1"), "{}", back.err);
+    let page = folder.file("page", "x");
+    assert_eq!(server.run(&["--format", "json", "unredact", "chat", &format!("@{page}")], "").out.matches("\"restored\"").count(), 1);
+    let requests = server.requests();
+    assert_eq!(requests[0].line, "POST /v1/transform/redact/chat");
+    let body = r#"{"text":"I am synthetic.\n\n","spans":[{"start":5,"end":14,"entity_type":"PERSON","score":0.85}],"classes":["ssn"],"on_unserved":"mask","ttl":"1h"}"#;
+    assert_eq!(requests[0].body(), body);
+    assert_eq!(requests[1].line, "POST /v1/pii/restore/chat");
+    assert_eq!(requests[1].body(), r#"{"text":"I am pii_1.\n\n","purpose":"claims"}"#);
+    assert_eq!(server.run(&["redact", "chat", "synthetic text"], "").code, 1);
+    assert_eq!(server.run(&["redact", "chat", "--subject", "-"], "x").code, 1);
+}

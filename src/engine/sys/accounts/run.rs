@@ -46,7 +46,7 @@ impl System {
             self.check_grants(name, &new, who, work)?;
         }
         let body = serde_json::to_string(&new).map_err(|_| Fault::Internal("account"))?;
-        control::put(work, mac, &key(name), version, &body).await?;
+        work.facts.version = Some(control::put(work, mac, &key(name), version, &body).await?);
         self.move_aliases(name, &old.aliases, &new.aliases, work).await?;
         let mut reply = Reply::nothing().then(Change::Account(name.to_owned()));
         if takes_away(&old, &new) {
@@ -74,7 +74,9 @@ impl System {
         let account = read(&row.body)?;
         self.move_aliases(name, &account.aliases, &[], work).await?;
         let reply = self.end_tokens(name, Reply::nothing().then(Change::Account(name.to_owned())), work).await?;
-        control::delete(work, &key(name)).await?;
+        control::delete(work, mac, &key(name)).await?;
+        // Whatever is put back is older.
+        work.facts.version = row.version.checked_add(1);
         Ok(reply)
     }
 
@@ -86,7 +88,7 @@ impl System {
             let key = ControlKey::new(ControlKind::Alias, SERVER, alias.as_str());
             let row = control::lock(work, mac, &key).await?;
             if !new.contains(alias) {
-                control::delete(work, &key).await?;
+                control::delete(work, mac, &key).await?;
                 continue;
             }
             match row {

@@ -16,7 +16,7 @@ use crate::model::reply::{Answer, Reply};
 use crate::seal::barrier::fault;
 use crate::store::control::{self, ControlKey, ControlKind, SERVER};
 use crate::store::work::Work;
-use crate::store::{auth_token, kv, subject, transform};
+use crate::store::{auth_token, kv, removed, subject, transform};
 
 use super::{MountOp, New, Tuning, shown};
 
@@ -99,10 +99,11 @@ impl System {
             Err(other) => return Err(other),
         };
         // First the row: a login that is under way holds it, and its token is then seen and deleted too.
-        control::delete(work, &ControlKey::new(ControlKind::Mount, SERVER, path)).await?;
+        control::delete(work, self.tools.barrier.control(), &ControlKey::new(ControlKind::Mount, SERVER, path)).await?;
         match mount.kind {
             Kind::Kv => kv::delete_of_mount(work, mount.id).await?,
             Kind::Transform => {
+                removed::note_mount(work, mount.id).await?;
                 transform::delete_keys_of_mount(work, mount.id).await?;
                 subject::erase_of_mount(work, mount.id).await?;
             }
@@ -112,7 +113,7 @@ impl System {
             }
             Kind::AuthToken | Kind::System => return Err(Fault::invalid("this mount is part of goldfin and stays")),
         }
-        control::delete_of_mount(work, mount.id).await?;
+        control::delete_of_mount(work, self.tools.barrier.control(), mount.id).await?;
         Ok(Reply::nothing().then(Change::Directory))
     }
 

@@ -87,7 +87,7 @@ impl System {
             return Err(Fault::invalid("this policy is part of goldfin and stays"));
         }
         self.lock_directory(work).await?;
-        let gone = control::delete(work, &ControlKey::new(ControlKind::Policy, SERVER, name)).await?;
+        let gone = control::delete(work, self.tools.barrier.control(), &ControlKey::new(ControlKind::Policy, SERVER, name)).await?;
         Ok(if gone { Reply::nothing().then(Change::Directory) } else { Reply::nothing() })
     }
 
@@ -98,7 +98,7 @@ impl System {
             return Err(complain(&error, item));
         }
         for name in stored.keys().filter(|name| !set.iter().any(|source| source.name == **name)) {
-            control::delete(work, &ControlKey::new(ControlKind::Policy, SERVER, name.as_str())).await?;
+            control::delete(work, self.tools.barrier.control(), &ControlKey::new(ControlKind::Policy, SERVER, name.as_str())).await?;
         }
         for source in set {
             let row = stored.get(&source.name);

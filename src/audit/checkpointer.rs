@@ -85,6 +85,9 @@ pub(super) struct Checkpointer {
     marked: u64,
     mark_due: Instant,
     rest_until: Instant,
+    /// What failed last time is said once.
+    troubled: bool,
+    unmarked: bool,
     stopped: bool,
 }
 
@@ -109,6 +112,8 @@ impl Checkpointer {
             marked: 0,
             mark_due: now,
             rest_until: now,
+            troubled: false,
+            unmarked: false,
             stopped: false,
         }
     }
@@ -177,9 +182,11 @@ impl Checkpointer {
             return;
         }
         match self.work(now, last).await {
-            Ok(()) => {}
+            Ok(()) => self.troubled = false,
             Err(Trouble::Store(error)) => {
-                tracing::debug!(?error, "no checkpoint can be made now");
+                if !std::mem::replace(&mut self.troubled, true) {
+                    tracing::warn!(?error, "no checkpoint can be made now, it is tried again");
+                }
                 self.connection = None;
                 self.rest_until = clock::instant() + REST;
             }
@@ -241,8 +248,12 @@ impl Checkpointer {
         let size = self.size();
         let Ok(seq) = i64::try_from(size) else { return };
         let mark = Mark { origin: self.log.origin(self.stream.0), seq, leaf: self.leaf };
-        if let Err(error) = file.write(&mark, durable) {
-            tracing::warn!(%error, "the high-water file cannot be written");
+        match file.write(&mark, durable) {
+            Ok(()) => self.unmarked = false,
+            Err(error) if !std::mem::replace(&mut self.unmarked, true) => {
+                tracing::error!(alarm = "ledger", %error, "the high-water file cannot be written");
+            }
+            Err(_) => {}
         }
         self.marked = size;
         self.mark_due = clock::instant() + MARK_PERIOD;

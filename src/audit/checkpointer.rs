@@ -283,7 +283,7 @@ impl Checkpointer {
         if checkpoint.stream != stream.0 || i64::try_from(checkpoint.size) != Ok(newest.size) {
             return Err(forged);
         }
-        let from_tiles = self.from_tiles(checkpoint.size).await?.filter(|tree| tree.edge().root() == checkpoint.root);
+        let from_tiles = self.tree_of_tiles(checkpoint.size).await?.filter(|tree| tree.edge().root() == checkpoint.root);
         let tree = match from_tiles {
             Some(tree) => tree,
             None => {
@@ -298,7 +298,7 @@ impl Checkpointer {
         Ok(())
     }
 
-    async fn from_tiles(&mut self, size: u64) -> Result<Option<Tiles>, Trouble> {
+    async fn tree_of_tiles(&mut self, size: u64) -> Result<Option<Tiles>, Trouble> {
         let stream = self.stream;
         let mut levels = Vec::new();
         for (level, width) in (0_u32..).zip(tile::partial_widths(size)) {

@@ -6,10 +6,13 @@ CREATE TABLE transform_key (
     transformation text    COLLATE "C" NOT NULL,
     version        integer NOT NULL,
     wrapped_key    bytea   NOT NULL,
+    issued         bigint  NOT NULL DEFAULT 0 CHECK (issued >= 0),
     created        timestamptz NOT NULL,
     PRIMARY KEY (namespace, mount, transformation, version)
 );
 COMMENT ON COLUMN transform_key.version IS '0 holds the key that token ids and checksums are made with; it never changes';
+
+COMMENT ON COLUMN transform_key.issued IS 'of version 0: the serial numbers of shaped tokens that nodes took';
 
 CREATE SEQUENCE transformation_number AS integer;
 

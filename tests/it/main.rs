@@ -25,5 +25,6 @@ mod sys;
 mod tamper;
 mod transform;
 mod transform_convergent;
+mod transform_forms;
 mod transform_rights;
 mod transform_state;

@@ -103,7 +103,7 @@ impl Transform {
         mut members: Members,
         usage: Use,
         role: String,
-        format: bool,
+        format: Option<String>,
     ) -> Result<(ValuesOp, usize), Fault> {
         let mut purpose = one_purpose(call.purpose.clone(), &mut members)?;
         let around = Around {
@@ -135,7 +135,6 @@ impl Transform {
             }
             None => {
                 let reference = members.word("reference")?;
-                drop(members.take("tweak"));
                 let value = read_value(&mut members, usage)?;
                 let target = targets.index(around.transformation)?;
                 vec![Item { input: Ok(Input { target, value, options: around.options }), reference }]
@@ -173,7 +172,6 @@ impl Transform {
         let mut purpose = None;
         let mut read = || -> Result<(Option<String>, Plaintext, Options), Fault> {
             purpose = one_purpose(None, &mut members)?;
-            drop(members.take("tweak"));
             let wanted = read_transformation(&mut members)?.or_else(|| around.transformation.clone());
             let options = self.read_options(call, &mut members, usage, &around.options)?;
             Ok((wanted, read_value(&mut members, usage)?, options))
@@ -193,8 +191,9 @@ impl Transform {
 
     /// What only an encode takes; elsewhere these members are nobody's.
     pub(super) fn read_options(&self, call: &Call, members: &mut Members, usage: Use, around: &Options) -> Result<Options, Fault> {
+        let tweak = members.word("tweak")?.filter(|tweak| !tweak.is_empty()).or_else(|| around.tweak.clone());
         if usage != Use::Encode && !usage.by_value() {
-            return Ok(Options::default());
+            return Ok(Options { tweak, ..Options::default() });
         }
         if usage != Use::Encode {
             refuse_range(members)?;
@@ -206,7 +205,7 @@ impl Transform {
         let subject = self.read_subject(call, members, around)?;
         // An item's own end replaces the one around it as a whole.
         let (ttl, expiration) = if ttl.is_none() && expiration.is_none() { (around.ttl, around.expiration) } else { (ttl, expiration) };
-        Ok(Options { ttl, expiration, metadata: metadata.or_else(|| around.metadata.clone()), subject })
+        Ok(Options { ttl, expiration, metadata: metadata.or_else(|| around.metadata.clone()), subject, tweak })
     }
 
     fn read_subject(&self, call: &Call, members: &mut Members, around: &Options) -> Result<Option<[u8; 32]>, Fault> {
@@ -239,10 +238,8 @@ fn read_value(members: &mut Members, usage: Use) -> Result<Plaintext, Fault> {
     if usage == Use::Encode && value.is_empty() {
         return Err(members.wrong("value", "is empty, there is nothing to encode"));
     }
-    if usage == Use::Encode || usage.by_value() {
-        if value.len() > MAX_VALUE_BYTES {
-            return Err(members.wrong("value", "is larger than 1 MiB"));
-        }
+    if (usage == Use::Encode || usage.by_value()) && value.len() > MAX_VALUE_BYTES {
+        return Err(members.wrong("value", "is larger than 1 MiB"));
     }
     Ok(value)
 }

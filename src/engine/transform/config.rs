@@ -7,6 +7,8 @@ use crate::model::clock::Timestamp;
 use crate::model::document::Node;
 use crate::model::fault::{Complaint, Fault};
 
+use super::form::settings::{FormSettings, Kind};
+
 /// Which transformations callers may use together under one name. The names need not exist yet.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Role {
@@ -39,7 +41,7 @@ impl MappingMode {
     }
 }
 
-/// A tokenization transformation.
+/// A transformation. Most members concern tokenization only.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Transformation {
     /// Never reused: rows name the transformation by it.
@@ -65,6 +67,8 @@ pub struct Transformation {
     /// Versions below it are there and not used.
     pub min_decryption_version: u32,
     pub created: Timestamp,
+    #[serde(default)]
+    pub form: FormSettings,
 }
 
 /// What tokens begin with unless the transformation says otherwise.
@@ -88,6 +92,7 @@ impl Transformation {
             min_available_version: 1,
             min_decryption_version: 1,
             created,
+            form: FormSettings::default(),
         }
     }
 
@@ -130,6 +135,16 @@ impl Transformation {
     /// As Vault answers a read, and what is ours.
     #[must_use]
     pub fn to_node(&self) -> Node {
+        if self.form.kind != Kind::Tokenization {
+            let mut members = vec![
+                ("allowed_roles".to_owned(), Node::texts(self.allowed_roles.iter().cloned())),
+                ("class".to_owned(), Node::text_or_null(self.class.clone())),
+                ("creation_time".to_owned(), Node::text(self.created.to_rfc3339())),
+                ("purposes".to_owned(), Node::texts(self.purposes.iter().cloned())),
+            ];
+            members.extend(self.form.members());
+            return Node::Object(members);
+        }
         let number = |number: u64| Node::Number(number.to_string().into_boxed_str());
         Node::object([
             ("allowed_roles", Node::texts(self.allowed_roles.iter().cloned())),
@@ -142,9 +157,9 @@ impl Transformation {
             ("per_value_audit", Node::Bool(self.per_value_audit)),
             ("prefix", Node::text(self.prefix.clone())),
             ("purposes", Node::texts(self.purposes.iter().cloned())),
-            ("shape", Node::text("opaque")),
+            ("shape", Node::text(self.form.shape_name())),
             ("stores", Node::texts(["builtin/internal"])),
-            ("templates", Node::List(Vec::new())),
+            ("templates", Node::texts(self.form.template.clone())),
             ("type", Node::text("tokenization")),
         ])
     }

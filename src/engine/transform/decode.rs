@@ -20,7 +20,7 @@ use super::encode::{STRETCH, note_ids};
 use super::op::{Use, ValuesOp};
 use super::per_value::{self, PerValue};
 use super::place::{TokenMetadata, TokenRowId, TokenValue};
-use super::run::{Ready, Results, input_of, not_a_token, read_metadata, read_token};
+use super::run::{Ready, Results, input_of, not_a_token, read_metadata};
 use super::subjects::unwrap_subject;
 
 /// A token that was read: the transformation that it is one of, its row's number, its secret.
@@ -126,7 +126,7 @@ fn show<'a>(op: &'a ValuesOp, targets: &'a [Result<Ready, Fault>]) -> Vec<Result
         .iter()
         .map(|item| {
             let (input, ready) = input_of(item, targets)?;
-            Ok(read_token(&ready.keys.format, &input.value).map(|(id, secret)| Shown { ready, id, secret }))
+            Ok(ready.read(&input.value).map(|(id, secret)| Shown { ready, id, secret }))
         })
         .collect()
 }

@@ -10,6 +10,7 @@ mod convergent;
 mod decode;
 mod encode;
 mod find;
+mod form;
 mod keys;
 mod op;
 mod parse;
@@ -34,6 +35,8 @@ use crate::store::token_lookup::TokenLookup;
 use crate::store::work::Work;
 
 use super::{Engine, Tools};
+use form::FormCache;
+use form::run::Serials;
 use keys::{KeyCache, TokenIds};
 pub use op::TransformOp;
 
@@ -43,13 +46,22 @@ pub struct Transform {
     tools: Tools,
     keys: KeyCache,
     ids: TokenIds,
+    serials: Serials,
+    forms: FormCache,
     lookup: TokenLookup,
 }
 
 impl Transform {
     #[must_use]
     pub fn new(tools: Tools) -> Self {
-        Self { tools, keys: KeyCache::default(), ids: TokenIds::default(), lookup: TokenLookup::default() }
+        Self {
+            tools,
+            keys: KeyCache::default(),
+            ids: TokenIds::default(),
+            serials: Serials::default(),
+            forms: FormCache::default(),
+            lookup: TokenLookup::default(),
+        }
     }
 
     /// Forgets the unwrapped keys: the directory or the keyring changed.

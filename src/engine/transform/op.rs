@@ -67,8 +67,8 @@ impl Use {
 pub(super) struct ValuesOp {
     pub usage: Use,
     pub role: String,
-    /// A format was asked for behind the role's name.
-    pub format: bool,
+    /// The format that was asked for behind the role's name.
+    pub format: Option<String>,
     /// The transformations that the items concern, each once; at least one.
     pub targets: Vec<Target>,
     pub items: Vec<Item>,
@@ -110,6 +110,8 @@ pub(super) struct Options {
     /// A JSON object of strings.
     pub metadata: Option<Arc<Plaintext>>,
     pub subject: Option<[u8; 32]>,
+    /// What format-preserving encryption is tweaked with, in base64; of decoding too.
+    pub tweak: Option<String>,
 }
 
 #[derive(Debug)]

@@ -5,8 +5,12 @@ use crate::model::clock::Timestamp;
 use crate::model::fault::Fault;
 use crate::model::members::Members;
 use crate::model::path::is_name;
+use crate::store::control::ControlKind;
 
 use super::Transform;
+use super::config::Transformation;
+use super::form::settings::Kind;
+use super::form::stored::FormOp;
 use super::op::{SubjectAct, SubjectOp, TransformOp, Use, What};
 use super::settings::{SettingOp, name_of, read_draft, read_role, read_version};
 
@@ -23,35 +27,31 @@ impl Transform {
         let tail = std::mem::take(&mut call.tail);
         let segments: Vec<&str> = if tail.is_empty() { Vec::new() } else { tail.split('/').collect() };
         let (what, unknown) = match segments.as_slice() {
-            ["encode", role] => self.values(call, Use::Encode, role, false)?,
-            ["decode", role] => self.values(call, Use::Decode, role, false)?,
-            ["decode", role, _format] => self.values(call, Use::Decode, role, true)?,
-            ["validate", role] => self.values(call, Use::Validate, role, false)?,
-            ["metadata", role] => self.values(call, Use::Metadata, role, false)?,
-            ["tokens", role] if call.verb == Verb::Delete => self.values(call, Use::DeleteByToken, role, false)?,
-            ["tokenized", role] if call.verb == Verb::Delete => self.values(call, Use::DeleteByValue, role, false)?,
-            ["tokens", role] => self.values(call, Use::Tokens, role, false)?,
-            ["tokenized", role] => self.values(call, Use::Tokenized, role, false)?,
+            ["encode", role] => self.values(call, Use::Encode, role, None)?,
+            ["decode", role] => self.values(call, Use::Decode, role, None)?,
+            ["decode", role, format] => self.values(call, Use::Decode, role, Some(name_of(format)?))?,
+            ["validate", role] => self.values(call, Use::Validate, role, None)?,
+            ["metadata", role] => self.values(call, Use::Metadata, role, None)?,
+            ["tokens", role] if call.verb == Verb::Delete => self.values(call, Use::DeleteByToken, role, None)?,
+            ["tokenized", role] if call.verb == Verb::Delete => self.values(call, Use::DeleteByValue, role, None)?,
+            ["tokens", role] => self.values(call, Use::Tokens, role, None)?,
+            ["tokenized", role] => self.values(call, Use::Tokenized, role, None)?,
             ["subjects", ..] => self.subject(call, &segments)?,
             ["transformations", "tokenization", act @ ("snapshot" | "restore" | "export-decoded"), name] => {
                 let (state, unknown) = self.read_state(call, act, name)?;
                 (What::State(state), unknown)
             }
-            ["template" | "alphabet", ..] => return Err(Fault::invalid("templates and alphabets are not supported yet")),
-            ["transformations", "fpe" | "masking", ..] => {
-                return Err(Fault::invalid("transformations of this type are not supported yet, use `transformations/tokenization`"));
-            }
             ["redact", role] => self.texts(call, Use::Encode, role)?,
             ["restore", role] => self.texts(call, Use::Decode, role)?,
             other => {
-                let (setting, unknown) = setting(&mut call, other)?;
+                let (setting, unknown) = self.setting(&mut call, other)?;
                 (What::Setting(setting), unknown)
             }
         };
         Ok(TransformOp { mount, what, unknown })
     }
 
-    fn values(&self, mut call: Call, usage: Use, role: &str, format: bool) -> Result<(What, usize), Fault> {
+    fn values(&self, mut call: Call, usage: Use, role: &str, format: Option<String>) -> Result<(What, usize), Fault> {
         let by_deletion = matches!(usage, Use::DeleteByToken | Use::DeleteByValue);
         if !by_deletion && call.verb != Verb::Write {
             return Err(Fault::WrongVerb);
@@ -152,36 +152,58 @@ fn parse_page(text: &str) -> Option<(Timestamp, i32, i64)> {
     parts.next().is_none().then_some(at)
 }
 
-fn setting(call: &mut Call, segments: &[&str]) -> Result<(SettingOp, usize), Fault> {
-    let verb = call.verb;
-    let filter = call.query.value("filter").map(str::to_owned);
-    let mut members = call.members()?;
-    let op = match (segments, verb) {
-        (["role"], Verb::List) => SettingOp::ListRoles(filter),
-        (["role", name], Verb::Read) => SettingOp::ReadRole(name_of(name)?),
-        (["role", name], Verb::Write) => SettingOp::WriteRole(name_of(name)?, read_role(&mut members)?),
-        (["role", name], Verb::Delete) => SettingOp::DeleteRole(name_of(name)?),
-        (["transformation" | "transformations"], Verb::List) => SettingOp::ListTransformations { filter, all: true },
-        (["transformations", "tokenization"], Verb::List) => SettingOp::ListTransformations { filter, all: false },
-        (["transformations", "tokenization", "keys"] | ["tokenization", "keys"], Verb::List) => SettingOp::ListKeys(filter),
-        (["transformation", name] | ["transformations", "tokenization", name], Verb::Read) => SettingOp::ReadTransformation(name_of(name)?),
-        (["transformation", name], Verb::Write) => {
-            SettingOp::WriteTransformation(name_of(name)?, Box::new(read_draft(&mut members, false)?))
-        }
-        (["transformations", "tokenization", name], Verb::Write) => {
-            SettingOp::WriteTransformation(name_of(name)?, Box::new(read_draft(&mut members, true)?))
-        }
-        (["transformation", name] | ["transformations", "tokenization", name], Verb::Delete) => {
-            SettingOp::DeleteTransformation(name_of(name)?)
-        }
-        (["transformations", "tokenization", "keys", rest @ ..] | ["tokenization", "keys", rest @ ..], verb) => {
-            key_setting(&mut members, rest, verb)?
-        }
-        (["role" | "transformation" | "transformations" | "tokenization", ..], _) => return Err(Fault::WrongVerb),
-        _ => return Err(Fault::not_found("the transform engine has no such path")),
-    };
-    let unknown = members.finish(&[])?;
-    Ok((op, unknown))
+impl Transform {
+    fn setting(&self, call: &mut Call, segments: &[&str]) -> Result<(SettingOp, usize), Fault> {
+        let verb = call.verb;
+        let filter = call.query.value("filter").map(str::to_owned);
+        let mut members = call.members()?;
+        let op = match (segments, verb) {
+            (["role"], Verb::List) => SettingOp::ListRoles(filter),
+            (["role", name], Verb::Read) => SettingOp::ReadRole(name_of(name)?),
+            (["role", name], Verb::Write) => SettingOp::WriteRole(name_of(name)?, read_role(&mut members)?),
+            (["role", name], Verb::Delete) => SettingOp::DeleteRole(name_of(name)?),
+            (["template" | "alphabet", ..], verb) => SettingOp::Form(FormOp::read(&mut members, segments, verb, filter)?),
+            (["transformations", "tokenization", "keys"] | ["tokenization", "keys"], Verb::List) => SettingOp::ListKeys(filter),
+            (["transformations", "tokenization", "keys", rest @ ..] | ["tokenization", "keys", rest @ ..], verb) => {
+                key_setting(&mut members, rest, verb)?
+            }
+            (["transformation" | "transformations"], Verb::List) => SettingOp::ListTransformations { filter, kind: None },
+            (["transformation", name], verb) => {
+                let name = name_of(name)?;
+                let stored = self.snapshot().get::<Transformation>(ControlKind::Transformation, call.mount.id, &name).ok().flatten();
+                let kind = stored.map(|stored| stored.form.kind).unwrap_or_default();
+                transformation_setting(&mut members, (name, kind), verb, None)?
+            }
+            (["transformations", kind], Verb::List) => SettingOp::ListTransformations { filter, kind: Some(known_kind(kind)?) },
+            (["transformations", kind, name], verb) => {
+                let kind = known_kind(kind)?;
+                transformation_setting(&mut members, (name_of(name)?, kind), verb, Some(kind))?
+            }
+            (["role" | "transformation" | "transformations" | "tokenization", ..], _) => return Err(Fault::WrongVerb),
+            _ => return Err(no_path()),
+        };
+        let unknown = members.finish(&[])?;
+        Ok((op, unknown))
+    }
+}
+
+/// `typed`: the type that the path names.
+fn transformation_setting(members: &mut Members, of: (String, Kind), verb: Verb, typed: Option<Kind>) -> Result<SettingOp, Fault> {
+    let (name, kind) = of;
+    match verb {
+        Verb::Read => Ok(SettingOp::ReadTransformation(kind, name)),
+        Verb::Write => Ok(SettingOp::WriteTransformation(name, Box::new(read_draft(members, typed)?))),
+        Verb::Delete => Ok(SettingOp::DeleteTransformation(kind, name)),
+        _ => Err(Fault::WrongVerb),
+    }
+}
+
+fn known_kind(segment: &str) -> Result<Kind, Fault> {
+    Kind::from_name(segment).ok_or_else(no_path)
+}
+
+fn no_path() -> Fault {
+    Fault::not_found("the transform engine has no such path")
 }
 
 fn key_setting(members: &mut Members, segments: &[&str], verb: Verb) -> Result<SettingOp, Fault> {

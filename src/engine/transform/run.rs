@@ -18,15 +18,23 @@ use crate::store::work::Work;
 use super::Transform;
 use super::batch::{self, Answered};
 use super::config::{Role, Transformation};
+use super::form::run::Formed;
+use super::form::settings::Kind;
+use super::form::{self, Form};
 use super::keys::TransformationKeys;
 use super::op::{Target, TransformOp, Use, ValuesOp, What, classes};
 
 /// A transformation that a request may use, with its keys.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Ready {
     pub config: Arc<Transformation>,
     pub keys: Arc<TransformationKeys>,
+    /// Absent where tokens are opaque.
+    pub form: Option<Arc<Form>>,
 }
+
+/// The transformations of a request: those that make tokens, and by the same positions those that store nothing.
+type Targets = (Vec<Result<Ready, Fault>>, Vec<Option<Formed>>);
 
 /// What became of each item, in their order.
 pub(super) type Results = Vec<Result<Answered, Fault>>;
@@ -41,15 +49,48 @@ impl Transform {
             What::Text(text) => Box::pin(self.carry_out_texts(permit, text, work)).await.map(|reply| reply.warn_of_unknown(op.unknown)),
             What::State(state) => Box::pin(self.state(state, work)).await.map(|reply| reply.warn_of_unknown(op.unknown)),
             What::Values(values) => {
-                let targets = self.ready(permit, values, work).await?;
-                let results = self.results(values, &targets, work).await?;
+                let (targets, formed) = self.ready(permit, values, work).await?;
+                let results = self.results(values, &targets, &formed, work).await?;
                 note(values, &targets, &results, work);
                 batch::answer(values, results).map(|reply| reply.warn_of_unknown(op.unknown))
             }
         }
     }
 
-    pub(super) async fn results(&self, op: &ValuesOp, targets: &[Result<Ready, Fault>], work: &mut Work) -> Result<Results, Fault> {
+    async fn results(
+        &self,
+        op: &ValuesOp,
+        targets: &[Result<Ready, Fault>],
+        formed: &[Option<Formed>],
+        work: &mut Work,
+    ) -> Result<Results, Fault> {
+        let shaped = |target: &Result<Ready, Fault>| op.usage == Use::Encode && target.as_ref().is_ok_and(|ready| ready.form.is_some());
+        if !targets.iter().any(shaped) && formed.iter().all(Option::is_none) {
+            return self.results_of_tokens(op, targets, work).await;
+        }
+        // What makes no opaque token is refused there and done here, in place of that refusal.
+        let elsewhere = |target: &Result<Ready, Fault>| if shaped(target) { Err(Fault::Internal("form")) } else { target.clone() };
+        let opaque: Vec<Result<Ready, Fault>> = targets.iter().map(elsewhere).collect();
+        let mut results = self.results_of_tokens(op, &opaque, work).await?;
+        let (subject, batch) = (work.facts.subject, work.facts.batch);
+        if targets.iter().any(shaped) {
+            Box::pin(self.fill_shaped(op, targets, &mut results, work)).await?;
+        }
+        Box::pin(form::run::fill(op, formed, &mut results)).await;
+        if opaque.iter().any(Result::is_ok) || formed.iter().any(Option::is_some) {
+            // They hold for a part of the request only.
+            work.facts.subject = subject.filter(|subject| work.facts.subject == Some(*subject) && formed.iter().all(Option::is_none));
+            work.facts.batch = work.facts.batch.filter(|known| Some(*known) == batch);
+        }
+        Ok(results)
+    }
+
+    pub(super) async fn results_of_tokens(
+        &self,
+        op: &ValuesOp,
+        targets: &[Result<Ready, Fault>],
+        work: &mut Work,
+    ) -> Result<Results, Fault> {
         match op.usage {
             Use::Encode => self.encode(op, targets, work).await,
             Use::Decode | Use::Validate | Use::Metadata => self.reveal(op, targets, work).await,
@@ -60,31 +101,67 @@ impl Transform {
     }
 
     /// The transformations of a request as they stand now. One that is refused fails its items only.
-    pub(super) async fn ready(
+    async fn ready(&self, permit: &Authorized<TransformOp>, op: &ValuesOp, work: &Work) -> Result<Targets, Fault> {
+        let (snapshot, mount) = (self.snapshot(), work.mount_id());
+        let Some(role) = snapshot.get::<Role>(ControlKind::Role, mount, &op.role)? else {
+            return Err(Fault::invalid("the role does not exist, create it under `role/` of this mount"));
+        };
+        let (mut ready, mut formed) = (Vec::with_capacity(op.targets.len()), Vec::with_capacity(op.targets.len()));
+        for (part, target) in op.targets.iter().enumerate() {
+            if !permit.permits(part) {
+                ready.push(Err(Fault::Denied));
+                formed.push(None);
+                continue;
+            }
+            let usable = usable(&snapshot, mount, op, &role, target);
+            let usable = usable.and_then(|(name, config)| Ok((name, self.forms.form(&snapshot, mount, &config)?, config)));
+            let (opaque, other) = match usable {
+                Ok((name, form, config)) => self.with_keys(work, name, config, form).await?,
+                Err(fault) => (Err(fault), None),
+            };
+            ready.push(opaque);
+            formed.push(other);
+        }
+        Ok((ready, formed))
+    }
+
+    /// The same for what must make opaque tokens.
+    pub(super) async fn ready_opaque(
         &self,
         permit: &Authorized<TransformOp>,
         op: &ValuesOp,
         work: &Work,
     ) -> Result<Vec<Result<Ready, Fault>>, Fault> {
-        let (snapshot, mount) = (self.snapshot(), work.mount_id());
-        let Some(role) = snapshot.get::<Role>(ControlKind::Role, mount, &op.role)? else {
-            return Err(Fault::invalid("the role does not exist, create it under `role/` of this mount"));
-        };
-        let mut ready = Vec::with_capacity(op.targets.len());
-        for (part, target) in op.targets.iter().enumerate() {
-            if !permit.permits(part) {
-                ready.push(Err(Fault::Denied));
-                continue;
+        let (mut targets, formed) = self.ready(permit, op, work).await?;
+        for ((ready, formed), target) in targets.iter_mut().zip(&formed).zip(&op.targets) {
+            if formed.is_some() || ready.as_ref().is_ok_and(|ready| ready.form.is_some()) {
+                let what = "the transformation makes no opaque tokens, and nothing else is found again in a text";
+                *ready = Err(Fault::Invalid(Complaint::new(what).stored(target.name.clone().unwrap_or_default())));
             }
-            ready.push(match usable(&snapshot, mount, op, &role, target) {
-                Ok((name, config)) => {
-                    let keys = self.keys.keys(work.store(), &self.tools.barrier, mount, name, &config).await?;
-                    Ok(Ready { config, keys })
-                }
-                Err(fault) => Err(fault),
-            });
         }
-        Ok(ready)
+        Ok(targets)
+    }
+
+    async fn with_keys(
+        &self,
+        work: &Work,
+        name: &str,
+        config: Arc<Transformation>,
+        form: Option<Arc<Form>>,
+    ) -> Result<(Result<Ready, Fault>, Option<Formed>), Fault> {
+        let mount = work.mount_id();
+        let keys = match config.form.kind {
+            Kind::Masking => None,
+            Kind::Tokenization | Kind::Fpe => Some(self.keys.keys(work.store(), &self.tools.barrier, mount, name, &config).await?),
+        };
+        match (config.form.kind, keys, form) {
+            (Kind::Tokenization, Some(keys), form) => Ok((Ok(Ready { config, keys, form }), None)),
+            (Kind::Fpe | Kind::Masking, keys, Some(form)) => {
+                let formed = Formed::new(mount, name, config, form, keys.as_deref())?;
+                Ok((Err(Fault::Internal("form")), Some(formed)))
+            }
+            _ => Err(Fault::Internal("form")),
+        }
     }
 }
 
@@ -116,9 +193,18 @@ fn usable<'a>(
     if !config.allows_role(&op.role) {
         return invalid(Complaint::new("the transformation does not allow this role, add it to its `allowed_roles`").stored(name));
     }
+    match (op.usage, config.form.kind) {
+        (Use::Decode, Kind::Masking) => {
+            return invalid(Complaint::new("the transformation masks, and what is masked cannot be turned back by anybody").stored(name));
+        }
+        (Use::Encode | Use::Decode, _) | (_, Kind::Tokenization) => {}
+        (_, Kind::Fpe | Kind::Masking) => {
+            return invalid(Complaint::new("the transformation stores nothing, so it has no tokens to ask about").stored(name));
+        }
+    }
     match op.usage {
-        _ if op.format => {
-            return invalid(Complaint::new("the transformation makes opaque tokens, which have no decode formats").stored(name));
+        _ if op.format.is_some() && config.form.kind == Kind::Tokenization => {
+            return invalid(Complaint::new("the transformation makes tokens, which have no decode formats").stored(name));
         }
         Use::Decode => config.check_purpose(op.purpose.as_deref())?,
         usage if usage.by_value() && !config.convergent => {

@@ -23,6 +23,7 @@ use super::Transform;
 use super::config::{MappingMode, Transformation};
 use super::decode::{decrypt, version_of};
 use super::encode::{export_key, note_ids};
+use super::form::settings::Kind;
 use super::op::Target;
 use super::parse::one_purpose;
 use super::per_value::PerValue;
@@ -113,8 +114,16 @@ impl Transform {
         if config.class != op.target.class {
             return Err(Fault::conflict("the transformation changed at the same moment, try again"));
         }
+        match (config.form.kind, &config.form.template) {
+            (Kind::Tokenization, None) => {}
+            (Kind::Tokenization, Some(_)) => {
+                let what = "the transformation makes shaped tokens, which have no snapshots";
+                return Err(Fault::Invalid(Complaint::new(what).stored(name)));
+            }
+            _ => return Err(no_transformation()),
+        }
         let keys = self.keys.keys(work.store(), &self.tools.barrier, mount, name, &config).await?;
-        let ready = Ready { config, keys };
+        let ready = Ready { config, keys, form: None };
         match &op.act {
             StateAct::Snapshot { after, limit } => take(&ready, *after, *limit, work).await,
             StateAct::Restore(values) => restore(&ready, values, work).await,

@@ -37,9 +37,10 @@ fn ready(number: i32) -> Ready {
         convergent: None,
         audit: mac(),
         snapshot: mac(),
+        shape: None,
         versions: vec![(1, key(number, 1))],
     };
-    Ready { config: Arc::new(Transformation::new(number, NOW)), keys: Arc::new(keys) }
+    Ready { config: Arc::new(Transformation::new(number, NOW)), keys: Arc::new(keys), form: None }
 }
 
 fn make(ready: &Ready, id: i64, value: &str, expires: Option<Timestamp>) -> (String, TokenRow) {

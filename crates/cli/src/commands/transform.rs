@@ -58,7 +58,8 @@ Examples:
   goldfin encode --role backend --transformation ssn < value.txt
   goldfin encode --role backend --transformation name --subject @subject.txt @name.txt
   goldfin encode --role backend --transformation phone --batch lines --input phones.txt > tokens.txt
-  goldfin encode --role backend --batch ndjson < values.ndjson > tokens.ndjson")]
+  goldfin encode --role backend --batch ndjson < values.ndjson > tokens.ndjson
+  goldfin encode --role backend --transformation card --tweak AAECAwQFBg== < card.txt")]
 pub struct Encode {
     #[command(flatten)]
     values: Values,
@@ -68,6 +69,9 @@ pub struct Encode {
     /// How long the token lives, for example 720h
     #[arg(long, value_name = "DURATION")]
     ttl: Option<String>,
+    /// What format-preserving encryption is tweaked with: 7 bytes in base64. One that the server makes shows with `--format json`
+    #[arg(long, value_name = "BASE64")]
+    tweak: Option<String>,
 }
 
 /// Turn a token back into the value
@@ -87,6 +91,9 @@ pub struct Decode {
     /// Decode format of the template, such as last-four
     #[arg(long, value_name = "NAME")]
     decode_format: Option<String>,
+    /// The tweak that the value was encoded with, of format-preserving encryption: 7 bytes in base64
+    #[arg(long, value_name = "BASE64")]
+    tweak: Option<String>,
 }
 
 /// Say whether a token is valid, without turning it back
@@ -114,14 +121,17 @@ impl Encode {
         let mut shared: Vec<Member> = Vec::new();
         shared.extend(subject.map(|subject| ("subject", Json::Text(subject))));
         shared.extend(self.ttl.as_deref().map(|ttl| ("ttl", Json::text(ttl))));
+        shared.extend(self.tweak.as_deref().map(|tweak| ("tweak", Json::text(tweak))));
         self.values.run(session, "encode", None, shared, "encoded_value").map(|_| ())
     }
 }
 
 impl Decode {
     pub fn run(self, session: &mut Session) -> Result<(), Failure> {
-        let shared = self.purpose.as_deref().map(|purpose| ("purpose", Json::text(purpose)));
-        self.values.run(session, "decode", self.decode_format.as_deref(), shared.into_iter().collect(), "decoded_value").map(|_| ())
+        let mut shared: Vec<Member> = Vec::new();
+        shared.extend(self.purpose.as_deref().map(|purpose| ("purpose", Json::text(purpose))));
+        shared.extend(self.tweak.as_deref().map(|tweak| ("tweak", Json::text(tweak))));
+        self.values.run(session, "decode", self.decode_format.as_deref(), shared, "decoded_value").map(|_| ())
     }
 }
 

@@ -13,13 +13,14 @@ fn encode_and_decode_print_the_value_alone() {
     let encoded =
         server.run(&["encode", "-r", "backend", "-t", "name", "--ttl", "1h", "--subject", &format!("@{subject}")], "synthetic person\n");
     assert_eq!((encoded.code, encoded.out.as_str()), (0, "tok-1\n"), "{}", encoded.err);
-    let decoded = server.run(&["decode", "-r", "support", "--purpose", "claims", "--decode-format", "short", "-"], "tok-1");
+    let decoded = server
+        .run(&["decode", "-r", "support", "--purpose", "claims", "--decode-format", "short", "--tweak", "AAECAwQFBg==", "-"], "tok-1");
     assert_eq!(decoded.out, "synthetic person\n");
     let requests = server.requests();
     assert_eq!(requests[0].line, "POST /v1/transform/encode/backend");
     assert_eq!(requests[0].body(), r#"{"value":"synthetic person","subject":"synthetic-subject","ttl":"1h","transformation":"name"}"#);
     assert_eq!(requests[1].line, "POST /v1/transform/decode/support/short");
-    assert_eq!(requests[1].body(), r#"{"value":"tok-1","purpose":"claims"}"#);
+    assert_eq!(requests[1].body(), r#"{"value":"tok-1","purpose":"claims","tweak":"AAECAwQFBg=="}"#);
 }
 
 #[test]

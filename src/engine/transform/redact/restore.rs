@@ -41,7 +41,7 @@ impl Transform {
         op: &TextOp,
         work: &mut Work,
     ) -> Result<Reply, Fault> {
-        let targets = self.ready(permit, &op.values, work).await?;
+        let targets = self.ready_opaque(permit, &op.values, work).await?;
         match &op.plan {
             Plan::Redact(plans) => self.redact(permit, op, plans, &targets, work).await,
             Plan::Restore(shown) => self.restore(permit, op, shown, &targets, work).await,
@@ -56,7 +56,7 @@ impl Transform {
         targets: &[Result<Ready, Fault>],
         work: &mut Work,
     ) -> Result<Results, Fault> {
-        if values.items.is_empty() { Ok(Results::new()) } else { self.results(values, targets, work).await }
+        if values.items.is_empty() { Ok(Results::new()) } else { self.results_of_tokens(values, targets, work).await }
     }
 
     async fn restore(

@@ -31,6 +31,19 @@ CREATE UNIQUE INDEX subject_hash ON subject (namespace, mount, hash) WHERE wrapp
 CREATE INDEX subject_erased ON subject (namespace, mount, hash) WHERE wrapped_key IS NULL;
 COMMENT ON TABLE subject IS 'The people the data is about, by a keyed hash; erasing one destroys the wrapped key of everything stored about them';
 
+CREATE TABLE allowance (
+    namespace      integer NOT NULL DEFAULT 0,
+    transformation integer NOT NULL,
+    account        text    COLLATE "C" NOT NULL,
+    kind           text    COLLATE "C" NOT NULL,
+    hour           bigint  NOT NULL,
+    taken          bigint  NOT NULL,
+    given          bigint  NOT NULL,
+    PRIMARY KEY (namespace, transformation, account, kind)
+);
+COMMENT ON TABLE allowance IS 'How many values an account encoded or revealed in the hour (counted since 1970): what nodes took of the limit, spent or not';
+COMMENT ON COLUMN allowance.given IS 'what the node that came last was given';
+
 CREATE SEQUENCE pii_token_block AS bigint;
 
 CREATE TABLE pii_token (

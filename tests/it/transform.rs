@@ -240,7 +240,6 @@ fn settings_are_read_listed_and_refused() {
         ("transformation/a", json!({ "type": "fpe" })),
         ("transformations/tokenization/a", json!({ "type": "masking" })),
         ("transformations/tokenization/a", json!({ "convergent": "perhaps" })),
-        ("transformations/tokenization/note", json!({ "convergent": true })),
         ("transformations/tokenization/a", json!({ "shape": "builtin/nothing" })),
         ("transformations/tokenization/a", json!({ "per_value_audit": "sometimes" })),
         ("transformations/tokenization/a", json!({ "stores": ["elsewhere"] })),

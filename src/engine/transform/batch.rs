@@ -16,17 +16,16 @@ use crate::store::directory::Snapshot;
 
 use super::Transform;
 use super::config::{Role, Transformation};
+use super::mount_config;
 use super::op::{Input, Item, Options, Target, Use, ValuesOp};
 use super::parse::one_purpose;
+use super::purposes::{Given, Purpose};
 
 /// The most items of one request.
 pub(super) const MOST_ITEMS: usize = 10_000;
 
 /// The most transformations of one request: each is decided by itself.
 const MOST_TARGETS: usize = 64;
-
-/// Stands for a purpose that nobody configured. No transformation can list it: it is no name.
-const UNLISTED: &str = "(unlisted)";
 
 /// The largest value, in bytes.
 const MAX_VALUE_BYTES: usize = 1 << 20;
@@ -66,18 +65,21 @@ impl Targets<'_> {
         Ok(self.found.len() - 1)
     }
 
-    /// The purpose, if one of the transformations lists it or none has a list. Any other word of the caller's is kept out of the
-    /// ledger; it would not have revealed anything.
-    pub(super) fn listed(&self, purpose: String) -> String {
-        let lists = self.found.iter().filter_map(|target| {
-            let stored = self.snapshot.get::<Transformation>(ControlKind::Transformation, self.mount, target.name.as_deref()?);
-            stored.ok().flatten().filter(|transformation| !transformation.purposes.is_empty())
-        });
-        let mut lists = lists.peekable();
-        if lists.peek().is_none() || lists.any(|transformation| transformation.purposes.contains(&purpose)) {
-            return purpose;
+    /// The purpose as the lists of the transformations know it.
+    pub(super) fn listed(&self, purpose: String) -> Result<Purpose, Fault> {
+        let mut given = Given::new(purpose);
+        let mut without = false;
+        for target in &self.found {
+            let stored = |name: &str| self.snapshot.get::<Transformation>(ControlKind::Transformation, self.mount, name).ok().flatten();
+            match target.name.as_deref().and_then(stored) {
+                Some(transformation) if !transformation.purposes.is_empty() => given.look_in(&transformation.purposes),
+                _ => without = true,
+            }
         }
-        UNLISTED.to_owned()
+        if without {
+            given.look_in(&mount_config::of_mount(self.snapshot, self.mount)?.purposes);
+        }
+        Ok(given.judged())
     }
 
     /// A stored thing that cannot be honoured counts as absent here; carrying the operation out says so.
@@ -141,7 +143,7 @@ impl Transform {
             }
         };
         unknown += members.finish(&[])?;
-        let purpose = purpose.map(|word| targets.listed(word));
+        let purpose = purpose.map(|word| targets.listed(word)).transpose()?;
         let mut targets = targets.found;
         if targets.is_empty() {
             // Not one item could be read: the role alone is what the request concerns.
@@ -357,6 +359,12 @@ pub(super) fn answer(op: &ValuesOp, mut results: Vec<Result<Answered, Fault>>) -
 pub(super) fn concerns_all(fault: &Fault) -> bool {
     matches!(
         fault,
-        Fault::Unavailable(_) | Fault::Sealed | Fault::OutcomeUnknown | Fault::Internal(_) | Fault::Conflict(_) | Fault::TooMany { .. }
+        Fault::Unavailable(_)
+            | Fault::Sealed
+            | Fault::OutcomeUnknown
+            | Fault::Internal(_)
+            | Fault::Conflict(_)
+            | Fault::TooMany { .. }
+            | Fault::LimitReached { .. }
     )
 }

@@ -12,10 +12,13 @@ mod encode;
 mod find;
 mod form;
 mod keys;
+mod limits;
+mod mount_config;
 mod op;
 mod parse;
 mod per_value;
 pub mod place;
+mod purposes;
 mod redact;
 mod run;
 mod settings;
@@ -38,6 +41,7 @@ use super::{Engine, Tools};
 use form::FormCache;
 use form::run::Serials;
 use keys::{KeyCache, TokenIds};
+use limits::Limits;
 pub use op::TransformOp;
 
 /// The engine of all transform mounts.
@@ -49,6 +53,7 @@ pub struct Transform {
     serials: Serials,
     forms: FormCache,
     lookup: TokenLookup,
+    limits: Limits,
 }
 
 impl Transform {
@@ -61,6 +66,7 @@ impl Transform {
             serials: Serials::default(),
             forms: FormCache::default(),
             lookup: TokenLookup::default(),
+            limits: Limits::default(),
         }
     }
 

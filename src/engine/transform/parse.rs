@@ -6,12 +6,15 @@ use crate::model::fault::Fault;
 use crate::model::members::Members;
 use crate::model::path::is_name;
 use crate::store::control::ControlKind;
+use crate::store::disclosure::Page;
 
 use super::Transform;
 use super::config::Transformation;
 use super::form::settings::Kind;
 use super::form::stored::FormOp;
+use super::mount_config::{self, CONFIG};
 use super::op::{SubjectAct, SubjectOp, TransformOp, Use, What};
+use super::purposes::Given;
 use super::settings::{SettingOp, name_of, read_draft, read_role, read_version};
 
 /// Disclosures and exported values of one answer, unless the caller says otherwise, and at most.
@@ -78,6 +81,11 @@ impl Transform {
         let after = |members: &mut Members, call: &Call| -> Result<Option<String>, Fault> {
             Ok(call.query.value("after").map(str::to_owned).or(members.word("after")?))
         };
+        let moment = |members: &mut Members, call: &Call, name: &'static str| -> Result<Option<Timestamp>, Fault> {
+            let given = call.query.value(name).map(str::to_owned).or(members.word(name)?).filter(|text| !text.is_empty());
+            let wrong = || members.wrong(name, "must be a moment as RFC 3339 writes it");
+            given.map(|text| Timestamp::from_rfc3339(&text).ok_or_else(wrong)).transpose()
+        };
         let (named, act) = match (segments, call.verb) {
             (["subjects"], Verb::Delete) | (["subjects", "erase"], Verb::Write) => (None, "erase"),
             (["subjects", "lookup"], Verb::Write) => (None, "read"),
@@ -99,7 +107,8 @@ impl Transform {
                     Some(text) => Some(parse_page(&text).ok_or_else(|| members.wrong("after", "must be the `next` of the page before"))?),
                     None => None,
                 };
-                SubjectAct::Disclosures { before, limit: page(&mut members, &call)? }
+                let (since, until) = (moment(&mut members, &call, "since")?, moment(&mut members, &call, "until")?);
+                SubjectAct::Disclosures(Page { since, until, before, limit: page(&mut members, &call)? })
             }
             "export" => {
                 let after = match after(&mut members, &call)? {
@@ -107,12 +116,26 @@ impl Transform {
                     None => 0,
                 };
                 let purpose = one_purpose(call.purpose.take(), &mut members)?;
+                let purpose = purpose.map(|word| self.listed_somewhere(&call, word)).transpose()?;
                 SubjectAct::Export { after, limit: page(&mut members, &call)?, purpose }
             }
             _ => SubjectAct::Read,
         };
         let unknown = members.finish(&[])?;
         Ok((What::Subject(SubjectOp { hash, act }), unknown))
+    }
+
+    /// An export may reveal values of any transformation of the mount.
+    fn listed_somewhere(&self, call: &Call, word: String) -> Result<String, Fault> {
+        let (snapshot, mount, mut given) = (self.snapshot(), call.mount.id, Given::new(word));
+        given.look_in(&mount_config::of_mount(&snapshot, mount)?.purposes);
+        for name in snapshot.names(ControlKind::Transformation, mount) {
+            // One that cannot be honoured counts as absent; carrying the operation out says so.
+            if let Ok(Some(transformation)) = snapshot.get::<Transformation>(ControlKind::Transformation, mount, name) {
+                given.look_in(&transformation.purposes);
+            }
+        }
+        Ok(given.judged().for_the_entry())
     }
 
     pub(super) fn subject_hash(&self, call: &Call, members: &Members, subject: &goldfin_crypto::Plaintext) -> Result<[u8; 32], Fault> {
@@ -158,6 +181,8 @@ impl Transform {
         let filter = call.query.value("filter").map(str::to_owned);
         let mut members = call.members()?;
         let op = match (segments, verb) {
+            ([CONFIG], Verb::Read) => SettingOp::ReadConfig,
+            ([CONFIG], Verb::Write) => SettingOp::WriteConfig(mount_config::read_draft(&mut members)?),
             (["role"], Verb::List) => SettingOp::ListRoles(filter),
             (["role", name], Verb::Read) => SettingOp::ReadRole(name_of(name)?),
             (["role", name], Verb::Write) => SettingOp::WriteRole(name_of(name)?, read_role(&mut members)?),
@@ -179,7 +204,7 @@ impl Transform {
                 let kind = known_kind(kind)?;
                 transformation_setting(&mut members, (name_of(name)?, kind), verb, Some(kind))?
             }
-            (["role" | "transformation" | "transformations" | "tokenization", ..], _) => return Err(Fault::WrongVerb),
+            ([CONFIG, ..] | ["role" | "transformation" | "transformations" | "tokenization", ..], _) => return Err(Fault::WrongVerb),
             _ => return Err(no_path()),
         };
         let unknown = members.finish(&[])?;

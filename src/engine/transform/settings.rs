@@ -21,6 +21,7 @@ use super::config::{MappingMode, Role, Transformation, matches_glob};
 use super::form::settings::{FormDraft, Kind};
 use super::form::stored::FormOp;
 use super::keys::{format, new_key};
+use super::mount_config::{CONFIG, MountDraft, read_limit};
 use super::place::TransformKeyPlace;
 
 /// The most names in one list of a setting.
@@ -31,6 +32,8 @@ const TOKENIZATION_ONLY: [&str; 7] = ["mapping_mode", "convergent", "max_ttl", "
 
 #[derive(Debug)]
 pub(super) enum SettingOp {
+    ReadConfig,
+    WriteConfig(MountDraft),
     ReadRole(String),
     WriteRole(String, Option<Vec<String>>),
     DeleteRole(String),
@@ -68,14 +71,16 @@ pub(super) struct Draft {
     prefix: Option<String>,
     purposes: Option<Vec<String>>,
     form: FormDraft,
+    max_encoded_per_hour: Option<u64>,
+    max_revealed_per_hour: Option<u64>,
 }
 
 impl SettingOp {
     pub(super) fn action(&self) -> Action {
         match self {
             Self::Form(form) => form.action(),
-            Self::ReadRole(_) | Self::ReadTransformation(..) | Self::ReadKey(_) => Action::ReadSetting,
-            Self::WriteRole(..) | Self::WriteTransformation(..) => Action::WriteSetting,
+            Self::ReadConfig | Self::ReadRole(_) | Self::ReadTransformation(..) | Self::ReadKey(_) => Action::ReadSetting,
+            Self::WriteConfig(_) | Self::WriteRole(..) | Self::WriteTransformation(..) => Action::WriteSetting,
             Self::DeleteRole(_) | Self::DeleteTransformation(..) => Action::DeleteSetting,
             Self::ListRoles(_) | Self::ListTransformations { .. } | Self::ListKeys(_) => Action::ListSettings,
             Self::RotateKey(_) | Self::ConfigureKey(..) | Self::TrimKey(..) => Action::RotateSetting,
@@ -85,6 +90,7 @@ impl SettingOp {
     /// The one place below the mount, whichever of its paths a request used.
     pub(super) fn place(&self) -> String {
         match self {
+            Self::ReadConfig | Self::WriteConfig(_) => CONFIG.to_owned(),
             Self::ReadRole(name) | Self::WriteRole(name, _) | Self::DeleteRole(name) => format!("role/{name}"),
             Self::ListRoles(_) => "role".to_owned(),
             Self::ReadTransformation(kind, name) | Self::DeleteTransformation(kind, name) => {
@@ -139,9 +145,16 @@ pub(super) fn read_draft(members: &mut Members, typed: Option<Kind>) -> Result<D
         deletion_allowed: members.flag("deletion_allowed")?,
         class,
         prefix: members.word("prefix")?.filter(|prefix| !prefix.is_empty()),
-        purposes: names(members, "purposes", |purpose| is_name(purpose) && purpose.len() <= 64)?,
+        purposes: read_purposes(members)?,
+        max_encoded_per_hour: read_limit(members, "max_encoded_per_hour")?,
+        max_revealed_per_hour: read_limit(members, "max_revealed_per_hour")?,
         form,
     })
+}
+
+/// Reads a list of purposes.
+pub(super) fn read_purposes(members: &mut Members) -> Result<Option<Vec<String>>, Fault> {
+    names(members, "purposes", |purpose| is_name(purpose) && purpose.len() <= 64)
 }
 
 /// A version of a key out of a body.
@@ -167,6 +180,8 @@ impl Transform {
     pub(super) async fn settle(&self, setting: &SettingOp, unknown: usize, work: &mut Work) -> Result<Reply, Fault> {
         let mount = work.mount_id();
         match setting {
+            SettingOp::ReadConfig => self.read_mount_config(mount),
+            SettingOp::WriteConfig(draft) => self.write_mount_config(work, draft).await,
             SettingOp::ReadRole(name) => {
                 let role = self.snapshot().get::<Role>(ControlKind::Role, mount, name)?.ok_or_else(no_role)?;
                 Ok(Reply::data(Node::object([("transformations", Node::texts(role.transformations.iter().cloned()))])))
@@ -360,6 +375,8 @@ impl Draft {
         to.per_value_audit = self.per_value_audit.unwrap_or(to.per_value_audit);
         to.max_ttl = self.max_ttl.unwrap_or(to.max_ttl);
         to.deletion_allowed = self.deletion_allowed.unwrap_or(to.deletion_allowed);
+        to.max_encoded_per_hour = self.max_encoded_per_hour.unwrap_or(to.max_encoded_per_hour);
+        to.max_revealed_per_hour = self.max_revealed_per_hour.unwrap_or(to.max_revealed_per_hour);
         if let Some(roles) = &self.allowed_roles {
             to.allowed_roles.clone_from(roles);
         }

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use ureq::http::Method;
 
 use crate::client::Ask;
 use crate::commands::bare;
@@ -146,9 +147,29 @@ impl Validate {
 
 impl Values {
     /// The result of a single value; none of a batch, which is printed as it comes.
-    fn run(
+    pub(super) fn run(
         self,
         session: &mut Session,
+        verb: &'static str,
+        format: Option<&str>,
+        shared: Vec<Member>,
+        shown: &'static str,
+    ) -> Result<Option<Json>, Failure> {
+        self.send(session, Method::POST, verb, format, shared, shown)
+    }
+
+    /// Deletes what the values name.
+    pub(super) fn delete(self, session: &mut Session, what: &'static str, shared: Vec<Member>) -> Result<(), Failure> {
+        match self.send(session, Method::DELETE, what, None, shared, "deleted")? {
+            Some(_) => session.out.say("deleted"),
+            None => Ok(()),
+        }
+    }
+
+    fn send(
+        self,
+        session: &mut Session,
+        method: Method,
         verb: &'static str,
         format: Option<&str>,
         mut shared: Vec<Member>,
@@ -158,12 +179,16 @@ impl Values {
         let path = format!("{}/{verb}/{}{tail}", bare(&self.mount), bare(&self.role));
         shared.extend(self.transformation.as_deref().map(|name| ("transformation", Json::text(name))));
         if let Some(kind) = self.batch {
-            let batch = Batch { path, kind, shared, shown, input: self.input, chunk: usize::try_from(self.chunk).unwrap_or(1000) };
+            let batch = Batch { method, path, kind, shared, shown, input: self.input, chunk: usize::try_from(self.chunk).unwrap_or(1000) };
             return batch.run(session).map(|()| None);
         }
         let value = Source::parse(&self.value, "value")?.text(&mut session.around, "value")?;
         let members = std::iter::once(("value", Json::Text(value))).chain(shared);
-        let data = session.ask(&Ask::post(path, Json::object(members)))?.data();
+        let deletes = method == Method::DELETE;
+        let data = session.ask(&Ask { body: Some(Json::object(members)), ..Ask::new(method, path) })?.data();
+        if deletes {
+            return Ok(Some(data));
+        }
         match (session.out.format, data.get(shown)) {
             (Format::Table, Some(_)) => session.out.single(&data, shown)?,
             _ => session.out.show(&data)?,

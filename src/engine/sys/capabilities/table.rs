@@ -92,6 +92,7 @@ fn of_transform(snapshot: &Snapshot, mount: &Mount, tail: &str, head: &str, rest
             let keys = tail.rsplit_once('/').filter(|(_, verb)| matches!(*verb, "rotate" | "config" | "trim"));
             keys.map_or_else(Vec::new, |(keys, _)| all(&[(Write, A::RotateSetting)], &Resource::within(K::Setting, &mount.path, keys)))
         }
+        "config" => all(&[(Read, A::ReadSetting), (Write, A::WriteSetting)], &setting),
         "role" | "transformations" | "transformation" | "template" | "alphabet" => {
             [all(SETTING, &setting), all(SETTINGS, &setting)].concat()
         }

@@ -20,7 +20,7 @@ use crate::store::work::Work;
 use super::super::Transform;
 use super::super::batch::Answered;
 use super::super::config::Transformation;
-use super::super::encode::{NewRow, Planned, note_ids, same_subject, subject_of, with_capacity};
+use super::super::encode::{NewRow, Planned, note_ids, subject_of, with_capacity};
 use super::super::keys::TransformationKeys;
 use super::super::op::{Input, Options, Use, ValuesOp};
 use super::super::run::{Ready, Results, input_of, not_a_token};
@@ -44,7 +44,9 @@ const MOST_SERIALS: u64 = 4096;
 #[derive(Debug)]
 pub struct Formed {
     name: String,
-    config: Arc<Transformation>,
+    pub(in crate::engine::transform) config: Arc<Transformation>,
+    /// How many values an account may encode or reveal in an hour, whichever this is; 0 is without limit.
+    pub(in crate::engine::transform) limit: u64,
     form: Arc<Form>,
     /// FPE's alone.
     secrets: Option<Secrets>,
@@ -60,11 +62,11 @@ struct Secrets {
 impl Formed {
     /// `keys` only where the transformation encrypts.
     pub fn new(
-        mount: MountId,
-        name: &str,
+        (mount, name): (MountId, &str),
         config: Arc<Transformation>,
         form: Arc<Form>,
         keys: Option<&TransformationKeys>,
+        limit: u64,
     ) -> Result<Self, Fault> {
         let secrets = match (keys, &form.alphabet) {
             (Some(keys), Some(alphabet)) => {
@@ -79,7 +81,7 @@ impl Formed {
             }
             _ => None,
         };
-        Ok(Self { name: name.to_owned(), config, form, secrets })
+        Ok(Self { name: name.to_owned(), config, limit, form, secrets })
     }
 
     fn item(&self, op: &ValuesOp, input: &Input) -> Result<Answered, Fault> {
@@ -248,7 +250,6 @@ impl Transform {
             }
         }
         let subjects = Box::pin(self.subject_keys(work, planned.iter().flatten().filter_map(|plan| plan.input.options.subject))).await?;
-        work.facts.subject = same_subject(&planned);
         let serials = self.serials_for(op, &shaped, work).await?;
         let (mut rows, mut ids) = (with_capacity(shaped.len()), Vec::with_capacity(shaped.len()));
         for (done, ((position, item), serial)) in shaped.iter().zip(serials).enumerate() {

@@ -120,7 +120,7 @@ impl Transform {
                 targets.index(Some(known.name.clone()))?;
             }
         }
-        let purpose = purpose.map(|word| targets.listed(word));
+        let purpose = purpose.map(|word| targets.listed(word)).transpose()?;
         let mut targets = targets.found;
         if targets.is_empty() {
             targets.push(Target { name: None, class: None });

@@ -51,12 +51,16 @@ impl Transform {
     /// What encodes and decodes values does it here too: every value of a text counts like one of a batch.
     pub(super) async fn use_values(
         &self,
-        _permit: &Authorized<TransformOp>,
+        permit: &Authorized<TransformOp>,
         values: &ValuesOp,
         targets: &[Result<Ready, Fault>],
         work: &mut Work,
     ) -> Result<Results, Fault> {
-        if values.items.is_empty() { Ok(Results::new()) } else { self.results_of_tokens(values, targets, work).await }
+        if values.items.is_empty() {
+            return Ok(Results::new());
+        }
+        self.within_limits(permit, values, targets, &[], work).await?;
+        self.results_of_tokens(values, targets, work).await
     }
 
     async fn restore(

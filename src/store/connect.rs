@@ -186,17 +186,19 @@ pub async fn check_schema(connection: &mut PgConnection) -> Result<(), Refusal> 
         )));
     }
     let ledger = sqlx::query!(
-        r#"SELECT (SELECT count(*) FROM pg_trigger WHERE tgrelid IN ('ledger_entry'::regclass, 'ledger_head'::regclass)
+        r#"SELECT (SELECT count(*) FROM pg_trigger WHERE tgrelid IN ('ledger_entry'::regclass, 'ledger_head'::regclass, 'ledger_tile'::regclass, 'ledger_checkpoint'::regclass)
                           AND NOT tgisinternal AND tgenabled = 'O') AS "triggers!",
                   has_table_privilege('ledger_entry', 'INSERT') OR has_table_privilege('ledger_entry', 'UPDATE')
                       OR has_table_privilege('ledger_entry', 'DELETE') OR has_table_privilege('ledger_entry', 'TRUNCATE')
                       OR has_table_privilege('ledger_head', 'INSERT') OR has_table_privilege('ledger_head', 'UPDATE')
-                      OR has_table_privilege('ledger_head', 'DELETE') AS "writable!""#
+                      OR has_table_privilege('ledger_head', 'DELETE')
+                      OR has_table_privilege('ledger_tile', 'INSERT, UPDATE, DELETE, TRUNCATE')
+                      OR has_table_privilege('ledger_checkpoint', 'INSERT, UPDATE, DELETE, TRUNCATE') AS "writable!""#
     )
     .fetch_one(connection)
     .await
     .map_err(|error| unreachable_database(&error))?;
-    if ledger.triggers != 5 {
+    if ledger.triggers != 9 {
         return Err(Refusal(
             "the ledger's triggers are missing or disabled; enable them (`ALTER TABLE ledger_entry ENABLE TRIGGER ALL`)".to_owned(),
         ));

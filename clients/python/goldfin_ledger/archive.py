@@ -3,7 +3,6 @@
 Checkpoints are kept in memory, entries are not.
 """
 
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -11,19 +10,20 @@ from pathlib import Path
 from typing import TypeVar
 
 from . import CannotVerify
-from .entries import Unreadable, read_entry, read_object
+from .entries import Unreadable, read_entry, read_number, read_object, read_text
 from .notes import LARGEST_SIZE, LARGEST_STREAM
 from .verify import Edge, Entry, Head, Report, Stored, StreamCheck, Trust, report
 
 _Kept = TypeVar("_Kept", Head, Edge)
 _TAIL = re.compile(rb',"mac":"([0-9a-f]{64})","leaf":"([0-9a-f]{64})"}')
 _TAIL_LENGTH = 148
-_NUMBER = rb"(0|-?[1-9][0-9]{0,18})"
-_CHECKPOINT = re.compile(
-    rb'\{"checkpoint":1,"stream":%b,"size":%b,"root":"([0-9a-f]{64})","note":("(?:[^"\\]|\\.)*")\}' % (_NUMBER, _NUMBER)
-)
-_HEAD = re.compile(rb'\{"head":1,"stream":%b,"node":("(?:[^"\\]|\\.)*"),"seq":%b,"mac":"([0-9a-f]*)"\}' % (_NUMBER, _NUMBER))
-_EDGE = re.compile(rb'\{"edge":1,"stream":%b,"size":%b,"mac":"([0-9a-f]{64})","hashes":\[((?:"[0-9a-f]{64}",?)+)\]\}' % (_NUMBER, _NUMBER))
+_MEMBERS = {
+    b'{"checkpoint":': {"checkpoint", "stream", "size", "root", "note"},
+    b'{"head":': {"head", "stream", "node", "seq", "mac"},
+    b'{"edge":': {"edge", "stream", "size", "mac", "hashes"},
+}
+_DIGEST = re.compile("[0-9a-f]{64}")
+_NO_LINE = "a line of the archive is of no known kind, or cannot be read"
 
 
 def verify_archive(path: Path, trust: Trust) -> Report:
@@ -61,35 +61,37 @@ class _Archive:
     def entries(self) -> Iterator[tuple[int, Entry | None]]:
         """In the archive's order; None for one that cannot be read, in the stream whose turn it is."""
         turn: int | None = None
-        begun: set[int] = set()
         for line in self._lines():
             if line.startswith(b'{"v":'):
                 stream, entry = _cut(line) or (turn, None)
                 if stream is None:
-                    raise CannotVerify("the first line of the archive cannot be read")
+                    raise CannotVerify("the first entry of the archive cannot be read")
                 turn = stream
-                begun.add(stream)
                 yield stream, entry
-            else:
-                turn = _stream_of(line)
-                if turn in begun and line.startswith(b'{"edge":'):
-                    raise CannotVerify("an edge of the archive stands behind entries of its stream")
 
     def _keep(self, line: bytes) -> None:
-        text = line.removesuffix(b"\n")
-        if found := _CHECKPOINT.fullmatch(text):
-            stored = Stored(_number(found[2]), bytes.fromhex(found[3].decode()), _text(found[4]))
-            self.checkpoints.setdefault(_stream(found[1]), []).append(stored)
-        elif found := _HEAD.fullmatch(text):
-            _text(found[2])
-            if len(found[4]) % 2 or _number(found[3]) < 0:
-                raise CannotVerify("a head of the archive cannot be read")
-            _once(self.heads, _stream(found[1]), Head(_number(found[3]), bytes.fromhex(found[4].decode())))
-        elif found := _EDGE.fullmatch(text):
-            hashes = tuple(bytes.fromhex(part) for part in json.loads(b"[" + found[4] + b"]"))
-            _once(self.edges, _stream(found[1]), Edge(_number(found[2]), bytes.fromhex(found[3].decode()), hashes))
-        else:
-            raise CannotVerify("a line of the archive is of no known kind, or cannot be read")
+        kind = line[: line.find(b":") + 1]
+        if kind not in _MEMBERS or not line.endswith(b"\n"):
+            raise CannotVerify(_NO_LINE)
+        try:
+            members = read_object(line)
+            if members.keys() != _MEMBERS[kind] or read_number(members[kind[2:-2].decode()], LARGEST_SIZE) != 1:
+                raise Unreadable
+            stream = read_number(members["stream"], LARGEST_STREAM)
+            if kind == b'{"checkpoint":':
+                note = read_text(members["note"]).encode()
+                stored = Stored(read_number(members["size"], LARGEST_SIZE), _digest(members["root"]), note)
+                self.checkpoints.setdefault(stream, []).append(stored)
+            elif kind == b'{"head":':
+                read_text(members["node"])
+                seq = read_number(members["seq"], LARGEST_SIZE)
+                _once(self.heads, stream, Head(seq, b"" if seq == 0 and members["mac"] == "" else _digest(members["mac"])))
+            else:
+                hashes = members["hashes"] if isinstance(members["hashes"], list) else [None]
+                size = read_number(members["size"], LARGEST_SIZE)
+                _once(self.edges, stream, Edge(size, _digest(members["mac"]), tuple(map(_digest, hashes))))
+        except Unreadable:
+            raise CannotVerify(_NO_LINE) from None
 
     def _lines(self) -> Iterator[bytes]:
         for path in self.files:
@@ -117,37 +119,13 @@ def _cut(line: bytes) -> tuple[int, Entry] | None:
         members = read_entry(body)
     except Unreadable:
         return None
-    return members["stream"], Entry(members["seq"], body, bytes.fromhex(tail[1].decode()), leaf=bytes.fromhex(tail[2].decode()))
+    return members.stream, Entry(members.seq, body, bytes.fromhex(tail[1].decode()), leaf=bytes.fromhex(tail[2].decode()))
 
 
-def _stream_of(line: bytes) -> int:
-    found = re.match(rb'\{"[a-z]+":1,"stream":([0-9]+)', line)
-    if found is None:
-        raise CannotVerify("the archive was changed while it was read")
-    return int(found[1])
-
-
-def _stream(digits: bytes) -> int:
-    stream = _number(digits)
-    if not 1 <= stream <= LARGEST_STREAM:
-        raise CannotVerify("a line of the archive is of a stream that no ledger has")
-    return stream
-
-
-def _number(digits: bytes) -> int:
-    number = int(digits)
-    if abs(number) > LARGEST_SIZE:
-        raise CannotVerify("a number of the archive is too large")
-    return number
-
-
-def _text(quoted: bytes) -> bytes:
-    """The bytes of a JSON string."""
-    try:
-        value: str = read_object(b'{"":' + quoted + b"}")[""]
-    except Unreadable:
-        raise CannotVerify("a line of the archive cannot be read") from None
-    return value.encode()
+def _digest(value: object) -> bytes:
+    if _DIGEST.fullmatch(text := read_text(value)) is None:
+        raise Unreadable
+    return bytes.fromhex(text)
 
 
 def _once(kept: dict[int, _Kept], stream: int, value: _Kept) -> None:

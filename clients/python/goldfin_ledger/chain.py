@@ -17,7 +17,7 @@ from .notes import LogKey
 
 def chain_mac(key: bytes, stream: int, seq: int, before: bytes, leaf: bytes) -> bytes:
     """`before` is the MAC of the entry before, empty for entry 1."""
-    return hmac.digest(key, stream.to_bytes(4, "big") + seq.to_bytes(8, "big") + before + leaf, "sha256")
+    return hmac.digest(key, stream.to_bytes(4, "big", signed=True) + seq.to_bytes(8, "big") + before + leaf, "sha256")
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -6,7 +6,7 @@ from enum import Enum
 
 from . import CannotVerify
 from .chain import chain_mac
-from .entries import Columns, Unreadable, is_of_place, read_entry
+from .entries import Columns, Unreadable, read_entry
 from .notes import BadNote, Checkpoint, LogKey, read_checkpoint
 from .tree import Tree, leaf_hash
 
@@ -221,7 +221,7 @@ class StreamCheck:
             return b"", "the entry cannot be read"
         leaf = leaf_hash(entry.body)
         why = None
-        if not is_of_place(members, self.stream, seq):
+        if (members.stream, members.seq) != (self.stream, seq):
             why = "the entry is of another place"
         elif self._trust.mac_key is not None and entry.mac != chain_mac(self._trust.mac_key, self.stream, seq, self._before, leaf):
             why = "the MAC is wrong"

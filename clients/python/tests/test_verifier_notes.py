@@ -172,7 +172,8 @@ BAD_KEYS = {
     "CRLF": key_line() + "\r\n",
     "a space before": " " + key_line(),
     "another key id": key_line(key_id="00000000"),
-    "a key id in capitals": key_line(key_id=KEY.key_id(KEY.log_id).hex().upper()) + ("" if KEY.key_id(KEY.log_id).hex().isdigit() else "\n"),
+    "a key id in capitals": key_line(key_id=KEY.key_id(KEY.log_id).hex().upper())
+    + ("" if KEY.key_id(KEY.log_id).hex().isdigit() else "\n"),
     "a short key id": key_line(key_id=KEY.key_id(KEY.log_id).hex()[:7]),
     "a key id of another name": key_line(ORIGIN, key_id=KEY.key_id(KEY.log_id).hex()),
     "another name": key_line("goldfin/0123456789abcdef"),

@@ -95,7 +95,9 @@ def test_shares():
             assert combine(some).hex() == case["key"]
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", "AAAA", '{"keys_base64":[]}', '{"keys_base64":["AAAA"]}', '{"keys_base64":7}', "\N{SNOWMAN}"])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", "AAAA", '{"keys_base64":[]}', '{"keys_base64":["AAAA"]}', '{"keys_base64":7}', "\N{SNOWMAN}"]
+)
 def test_a_bad_unseal_key_is_refused(text):
     with pytest.raises(CannotVerify):
         read_unseal_key(text)

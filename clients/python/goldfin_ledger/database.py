@@ -15,7 +15,8 @@ ROWS_AT_ONCE = 1_000
 
 _ENTRIES = """
     SELECT seq, pg_catalog.convert_to(body, 'UTF8'), mac,
-           CASE WHEN pg_catalog.isfinite(time) THEN (EXTRACT(epoch FROM time) * 1000000)::bigint END,
+           CASE WHEN time >= '0001-01-01 00:00:00Z' AND time < '10000-01-01 00:00:00Z'
+                THEN (EXTRACT(epoch FROM time) * 1000000)::bigint END,
            request::text, account, action, resource, decision, subject, change
     FROM ledger_entry WHERE stream = %s ORDER BY seq"""
 _CHECKPOINTS = "SELECT size, root, pg_catalog.convert_to(note, 'UTF8') FROM ledger_checkpoint WHERE stream = %s ORDER BY size"

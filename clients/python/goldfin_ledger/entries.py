@@ -8,7 +8,7 @@ from typing import Any
 
 from .notes import LARGEST_SIZE, LARGEST_STREAM
 
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE)
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[\x00-\x7f](\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TEXTS = ("request_id", "account", "action", "resource", "decision")
 

@@ -1,7 +1,8 @@
 """Two verifiers, one format: goldfin's and this one reach the same verdict on every ledger, sound or not (SEC-87).
 
 The entries are those of a real server, and so are the keys. One archive or database holds hundreds of streams, each damaged in its own
-way, so that one run of goldfin judges them all. GOLDFIN_DUEL_SEED repeats a run that failed.
+way, so that one run of goldfin judges them all. GOLDFIN_DUEL_SEED repeats a run that failed (as far as the server does),
+GOLDFIN_DUEL_ROUNDS makes it longer.
 """
 
 import json
@@ -15,7 +16,7 @@ import psycopg
 import pytest
 from asking import client_of
 from goldfin_server import Server, binary, clean_environment
-from ledger_mutants import COLUMNS, EVERYWHERE, IN_A_DATABASE, Ledger, Note, archive_lines, settle, sign
+from ledger_mutants import COLUMNS, EVERYWHERE, IN_A_DATABASE, Ledger, Note, archive_lines, compact, settle, sign
 
 from goldfin_ledger import CannotVerify
 from goldfin_ledger.archive import verify_archive
@@ -27,10 +28,11 @@ from goldfin_ledger.tree import Tree, leaf_hash
 from goldfin_ledger.verify import Outcome, Report, Trust
 
 SEED = int(os.environ.get("GOLDFIN_DUEL_SEED") or random.SystemRandom().randrange(10**9))
+ROUNDS = int(os.environ.get("GOLDFIN_DUEL_ROUNDS", 1))
 STREAMS = 400
-ARCHIVES = 6
-DATABASES = 2
-SINGLE = 200
+ARCHIVES = 6 * ROUNDS
+DATABASES = 2 * ROUNDS
+SINGLE = 200 * ROUNDS
 
 
 class Real:
@@ -200,7 +202,8 @@ def duel_database(real):
     with psycopg.connect(url) as connection:
         connection.execute("SET client_min_messages = error")
         for table, name in connection.execute(
-            "SELECT conrelid::regclass::text, conname FROM pg_constraint WHERE conrelid::regclass::text LIKE 'ledger%' AND contype IN ('c', 'f', 'p', 'u')"
+            "SELECT conrelid::regclass::text, conname FROM pg_constraint"
+            " WHERE conrelid::regclass::text LIKE 'ledger%' AND contype IN ('c', 'f', 'p', 'u')"
         ).fetchall():
             connection.execute(f'ALTER TABLE {table} DROP CONSTRAINT IF EXISTS "{name}" CASCADE')
         for table in ("ledger_entry", "ledger_head", "ledger_checkpoint", "ledger_tile"):
@@ -209,19 +212,33 @@ def duel_database(real):
 
 
 @pytest.mark.parametrize("number", range(DATABASES))
-def test_databases(real, duel_database, number):
+def test_databases(real, duel_database, tmp_path, number):
     ledgers = damaged(real, IN_A_DATABASE, SEED + 1000 + number)
     with psycopg.connect(duel_database) as connection:
         fill(connection, [ledger for _, ledger in ledgers])
+    kept, trusted = keep(real, tmp_path, SEED + number)
     for arguments, trust in (
         (["--mac-key", str(real.unseal_file)], Trust(real.keys.public, real.keys.mac)),
         (["--public-key", str(real.key_file)], Trust(real.keys.public)),
+        (["--public-key", str(real.key_file), *kept], Trust(real.keys.public, None, trusted)),
+        (["--mac-key", str(real.unseal_file), *kept], Trust(real.keys.public, real.keys.mac, trusted)),
     ):
         theirs = real.goldfin("--database", duel_database, *arguments)
         with Database(duel_database) as database:
             ours = mine(lambda: database.verify(trust))  # noqa: B023
-        assert not differences(ours, theirs, ledgers, trust.mac_key is not None), f"GOLDFIN_DUEL_SEED={SEED}"
+        assert not differences(ours, theirs, ledgers, trust.mac_key is not None and not trust.checkpoints), f"GOLDFIN_DUEL_SEED={SEED}"
         assert len(ours[1]) > STREAMS * 0.9 and len({verdict for verdict, _ in ours[1].values()}) == 3
+
+
+def keep(real: Real, folder: pathlib.Path, seed: int) -> tuple[list[str], list[bytes]]:
+    """Checkpoints of some streams that were kept from before, of roots that are hardly theirs."""
+    rng, arguments, notes = random.Random(seed), [], []
+    for number in range(8):
+        note = sign(real.keys, 1000 + 17 * rng.randrange(STREAMS + 3), rng.randrange(1, 40), rng.randbytes(32))
+        (path := folder / f"kept-{number}").write_bytes(note)
+        arguments += ["--checkpoint", str(path)]
+        notes.append(note)
+    return arguments, notes
 
 
 @pytest.mark.parametrize("moment", ["infinity", "-infinity", "0001-01-01 BC", "294276-12-31"])
@@ -256,29 +273,75 @@ def fill(connection: psycopg.Connection, ledgers: list[Ledger]) -> None:
 
 
 def test_single_archives_damaged_byte_by_byte_and_line_by_line(real, tmp_path):
-    """What ends in 4, too: one archive each. A third is compared with a checkpoint that was kept."""
+    """What ends in 4, too: one archive each, some from an edge. A third is compared with a checkpoint that was kept."""
     rng = random.Random(SEED + 2000)
-    archive, kept = tmp_path / "ledger.ndjson", tmp_path / "kept"
+    kept = tmp_path / "kept"
     seen, found = set(), []
     for number in range(SINGLE):
-        ledgers = [settle(real.bodies[at : at + 12], stream, rng, real.keys) for stream, at in ((1, 0), (2, rng.randrange(80)))]
-        lines = [line for ledger in ledgers for line in archive_lines(ledger)]
+        first, second = settle(real.bodies[:12], 1, rng, real.keys), settle(real.bodies[40:52], 2, rng, real.keys)
+        bodies, begin = [row.body for row in first.rows], 0
+        if number % 4 == 1 and first.notes:
+            begin = rng.choice(first.notes).size
+        lines = archive_lines(first)[begin:] + archive_lines(second)
+        if begin:
+            lines.insert(rng.choice([0, len(lines)]), edge(bodies[:begin], first.rows[begin - 1].mac))
         what = shake(lines, rng)
-        archive.write_bytes(b"".join(lines))
+        archive = write(tmp_path / str(number), lines, rng)
         arguments, trusted = [], []
-        if number % 3 == 0:
-            size = rng.randrange(1, 13)
-            root = tree_root([row.body for row in settle(real.bodies[:12], 1, rng, real.keys).rows[:size]])
-            trusted = [sign(real.keys, rng.choice([1, 1, 1, 3]), size, root if rng.random() < 0.8 else rng.randbytes(32))]
+        if number % 3 == 0 and begin < 12:
+            size = rng.randrange(begin + 1, 13)
+            root = tree_root(bodies[:size]) if rng.random() < 0.8 else rng.randbytes(32)
+            trusted = [sign(real.keys, rng.choice([1, 1, 1, 3]), size, root)]
             kept.write_bytes(trusted[0])
             arguments = ["--checkpoint", str(kept)]
         theirs = real.goldfin("--archive", str(archive), "--public-key", str(real.key_file), *arguments)
         ours = mine(lambda: verify_archive(archive, Trust(real.keys.public, None, trusted)))  # noqa: B023
         seen.add(ours[0])
         if ours != theirs:
-            found.append(f"{number}: {what}: python {ours}, goldfin {theirs}")
+            found.append(f"{number}: {what}, from {begin}: python {ours}, goldfin {theirs}")
     assert not found, f"GOLDFIN_DUEL_SEED={SEED}\n" + "\n".join(found)
     assert seen == {0, 2, 3, 4}
+
+
+def test_an_edge_does_not_hide_a_checkpoint_that_was_kept(real, tmp_path):
+    """Of a size before the edge it cannot be compared; of the edge's own size it contradicts."""
+    ledger = settle(real.bodies[:12], 1, random.Random(SEED), real.keys)
+    bodies = [row.body for row in ledger.rows]
+    ledger.notes = [Note(1, 8, tree_root(bodies[:8]), sign(real.keys, 1, 8, tree_root(bodies[:8])))]
+    archive = tmp_path / "ledger.ndjson"
+    archive.write_bytes(b"".join([edge(bodies[:8], ledger.rows[7].mac), *archive_lines(ledger)[8:]]))
+    for size, root, code in [
+        (8, tree_root(bodies[:8]), 0),
+        (9, tree_root(bodies[:9]), 0),
+        (9, bytes(32), 2),
+        (4, tree_root(bodies[:4]), 4),
+        (8, bytes(32), 4),
+    ]:
+        trust = Trust(real.keys.public, None, [sign(real.keys, 1, size, root)])
+        assert mine(lambda: verify_archive(archive, trust))[0] == code  # noqa: B023
+
+
+def edge(bodies: list[bytes], mac: bytes) -> bytes:
+    """The largest full subtrees, one for each bit of the size."""
+    hashes, at = [], 0
+    for bit in reversed(range(len(bodies).bit_length())):
+        if len(bodies) >> bit & 1:
+            hashes.append(tree_root(bodies[at : at + (1 << bit)]).hex())
+            at += 1 << bit
+    return compact({"edge": 1, "stream": 1, "size": len(bodies), "mac": mac.hex(), "hashes": hashes})
+
+
+def write(path: pathlib.Path, lines: list[bytes], rng: random.Random) -> pathlib.Path:
+    """A file, or a folder of some."""
+    if rng.random() < 0.7:
+        path.write_bytes(b"".join(lines))
+        return path
+    path.mkdir()
+    cut = rng.randrange(len(lines) + 1)
+    (path / "part-10.ndjson").write_bytes(b"".join(lines[:cut]))
+    (path / "part-9.ndjson").write_bytes(b"".join(lines[cut:]))
+    (path / "notes.txt").write_text("passed over\n")
+    return path
 
 
 def tree_root(bodies: list[bytes]) -> bytes:

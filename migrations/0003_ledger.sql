@@ -37,6 +37,18 @@ CREATE INDEX ledger_entry_change ON ledger_entry (stream, seq) WHERE change IS N
 -- Only the first change, what the entry is about: the list of a revocation with many children would not fit into an index.
 CREATE INDEX ledger_entry_changed ON ledger_entry (left(change, 64)) WHERE change IS NOT NULL;
 
+CREATE TABLE ledger_subject (
+    stream  integer     NOT NULL,
+    seq     bigint      NOT NULL,
+    subject bytea       NOT NULL,
+    class   text        COLLATE "C" NOT NULL,
+    time    timestamptz NOT NULL,
+    count   bigint      NOT NULL CHECK (count > 0),
+    PRIMARY KEY (stream, seq, subject, class)
+);
+COMMENT ON TABLE ledger_subject IS 'The data subjects of entries that concern several, repeated from their bodies for searching; the verifier compares the two. An entry of one subject has it in its column';
+CREATE INDEX ledger_subject_subject ON ledger_subject (subject, time);
+
 -- Grants keep the application out; these triggers are the second line, and name themselves to whoever tries.
 CREATE FUNCTION ledger_refuse() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog AS
@@ -49,6 +61,9 @@ CREATE TRIGGER ledger_entry_append_only BEFORE UPDATE OR DELETE ON ledger_entry 
 CREATE TRIGGER ledger_entry_no_truncate BEFORE TRUNCATE ON ledger_entry FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuse();
 CREATE TRIGGER ledger_head_no_delete BEFORE DELETE ON ledger_head FOR EACH ROW EXECUTE FUNCTION ledger_refuse();
 CREATE TRIGGER ledger_head_no_truncate BEFORE TRUNCATE ON ledger_head FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuse();
+
+CREATE TRIGGER ledger_subject_append_only BEFORE UPDATE OR DELETE ON ledger_subject FOR EACH ROW EXECUTE FUNCTION ledger_refuse();
+CREATE TRIGGER ledger_subject_no_truncate BEFORE TRUNCATE ON ledger_subject FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuse();
 
 CREATE FUNCTION ledger_head_forward() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog AS
@@ -104,6 +119,27 @@ BEGIN
         FROM unnest(p_time, p_request, p_account, p_action, p_resource, p_decision, p_subject, p_change, p_body, p_mac)
             WITH ORDINALITY AS e (time, request, account, action, resource, decision, subject, change, body, mac, n);
     RETURN p_after + v_count;
+END
+$$;
+
+-- Names the subjects of entries that concern several; in the statement that appends those. p_seq goes up.
+CREATE FUNCTION ledger_name_subjects(
+    p_stream integer, p_seq bigint[], p_time timestamptz, p_subject bytea[], p_class text[], p_count bigint[]
+) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS
+$$
+BEGIN
+    IF cardinality(p_seq) = 0 THEN
+        RETURN 0;
+    END IF;
+    -- Nobody is named in an entry that was there before.
+    IF EXISTS (SELECT FROM public.ledger_entry e WHERE e.stream = p_stream AND e.seq = p_seq[1] AND e.xmin <> pg_current_xact_id()::xid) THEN
+        RAISE EXCEPTION 'the entry was written before' USING ERRCODE = 'GF002';
+    END IF;
+    INSERT INTO public.ledger_subject (stream, seq, subject, class, time, count)
+        SELECT p_stream, s.seq, s.subject, s.class, p_time, s.count
+        FROM unnest(p_seq, p_subject, p_class, p_count) AS s (seq, subject, class, count);
+    RETURN cardinality(p_seq);
 END
 $$;
 

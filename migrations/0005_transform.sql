@@ -6,10 +6,13 @@ CREATE TABLE transform_key (
     transformation text    COLLATE "C" NOT NULL,
     version        integer NOT NULL,
     wrapped_key    bytea   NOT NULL,
+    issued         bigint  NOT NULL DEFAULT 0 CHECK (issued >= 0),
     created        timestamptz NOT NULL,
     PRIMARY KEY (namespace, mount, transformation, version)
 );
 COMMENT ON COLUMN transform_key.version IS '0 holds the key that token ids and checksums are made with; it never changes';
+
+COMMENT ON COLUMN transform_key.issued IS 'of version 0: the serial numbers of shaped tokens that nodes took';
 
 CREATE SEQUENCE transformation_number AS integer;
 
@@ -27,6 +30,19 @@ CREATE TABLE subject (
 CREATE UNIQUE INDEX subject_hash ON subject (namespace, mount, hash) WHERE wrapped_key IS NOT NULL;
 CREATE INDEX subject_erased ON subject (namespace, mount, hash) WHERE wrapped_key IS NULL;
 COMMENT ON TABLE subject IS 'The people the data is about, by a keyed hash; erasing one destroys the wrapped key of everything stored about them';
+
+CREATE TABLE allowance (
+    namespace      integer NOT NULL DEFAULT 0,
+    transformation integer NOT NULL,
+    account        text    COLLATE "C" NOT NULL,
+    kind           text    COLLATE "C" NOT NULL,
+    hour           bigint  NOT NULL,
+    taken          bigint  NOT NULL,
+    given          bigint  NOT NULL,
+    PRIMARY KEY (namespace, transformation, account, kind)
+);
+COMMENT ON TABLE allowance IS 'How many values an account encoded or revealed in the hour (counted since 1970): what nodes took of the limit, spent or not';
+COMMENT ON COLUMN allowance.given IS 'what the node that came last was given';
 
 CREATE SEQUENCE pii_token_block AS bigint;
 

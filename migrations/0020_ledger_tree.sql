@@ -39,7 +39,10 @@ BEGIN
     INSERT INTO public.ledger_tile (stream, level, index, hashes)
         SELECT p_stream, t.level, t.index, t.hashes FROM unnest(p_level, p_index, p_hashes) AS t (level, index, hashes)
         ON CONFLICT DO NOTHING;
-    INSERT INTO public.ledger_checkpoint (stream, size, root, note) VALUES (p_stream, p_size, p_root, p_note) ON CONFLICT DO NOTHING;
+    -- Without a note: tiles of a tree that is being made anew, long before its checkpoint.
+    IF p_note IS NOT NULL THEN
+        INSERT INTO public.ledger_checkpoint (stream, size, root, note) VALUES (p_stream, p_size, p_root, p_note) ON CONFLICT DO NOTHING;
+    END IF;
 END
 $$;
 

@@ -22,6 +22,7 @@ use crate::jobs;
 use crate::model::clock::Clock;
 use crate::model::id::StreamId;
 use crate::seal::barrier::{checkpoint_key, ledger_key};
+use crate::seal::erasures::Journal;
 use crate::seal::{key_file, shares};
 use crate::store::connect::{self, Access};
 use crate::store::keyring;
@@ -49,6 +50,8 @@ impl std::error::Error for BootError {}
 pub struct Node {
     pub access: Access,
     pub node: String,
+    /// Where this node remembers who was erased.
+    pub erasures: Option<std::path::PathBuf>,
     pub key_file: Option<std::path::PathBuf>,
     pub ledger: LedgerAnchor,
     pub tls: TlsFiles,
@@ -106,6 +109,7 @@ pub async fn server(config: Config, acknowledged: Option<(StreamId, i64)>) -> Re
     let node = Node {
         access: Access { options: config.database.options().map_err(BootError::new)?, pool: config.database.pool },
         node: config.node,
+        erasures: config.seal.erasures,
         key_file: config.seal.key_file,
         ledger: LedgerAnchor { high_water: config.ledger.high_water.map(HighWater::new), acknowledged },
         tls: config.tls,
@@ -229,6 +233,7 @@ impl Running {
             store: store.clone(),
             access: node.access,
             node: node.node,
+            erasures: node.erasures.map(Journal::new),
             clock: clock.clone(),
             key_file: node.key_file,
             ledger: node.ledger,

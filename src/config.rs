@@ -91,6 +91,8 @@ pub struct Database {
 pub struct Seal {
     /// The unseal key for unattended starts, such as a systemd credential. Written by `init` when it is not there.
     pub key_file: Option<PathBuf>,
+    /// Where this node remembers who was erased, outside of the database, so that a restored backup brings nobody back. Written by goldfin.
+    pub erasures: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -37,7 +37,7 @@ const POWERS: &[(&[&str], &[&str], &str)] = &[
     (&["libgssapi::", "libgssapi_sys::"], &["src/auth/kerberos.rs", "src/auth/kerberos/", "crates/cli/"], "one acceptor, one initiator"),
     (&["jsonwebtoken::"], &["src/auth/jwt.rs", "src/auth/jwt/"], "one verifier"),
     (&["ureq::"], &["src/auth/jwks/fetch.rs", "crates/cli/"], "the server calls nobody but the issuers it was told of"),
-    (&["aes::", "aes_gcm::", "argon2::", "hkdf::", "hmac::", "sha2::", "subtle::"], &["crates/crypto/"], "the strongroom"),
+    (&["aes::", "aes_gcm::", "argon2::", "fpe::", "hkdf::", "hmac::", "sha2::", "subtle::"], &["crates/crypto/"], "the strongroom"),
     (&["rand::"], &["crates/crypto/src/random.rs"], "randomness is passed down"),
     (
         &["SystemTime::now", "Instant::now", "OffsetDateTime::now_utc", "Uuid::now_v7"],
@@ -54,6 +54,7 @@ const EXPOSE: &[(&str, &str)] = &[
     ("src/model/members.rs", "reads the members a request names"),
     ("src/http/reply.rs", "plaintext leaves here"),
     ("src/engine/*/run.rs", "what an engine does with it is its work"),
+    ("src/engine/transform/form/run.rs", "a value is read through its template"),
     ("src/engine/transform/redact/text.rs", "finding personal data in a text is reading it"),
     ("src/auth/authenticator.rs", "a shown token becomes its fingerprint"),
     ("src/engine/login/keytab.rs", "the Kerberos library reads its keys from a file"),

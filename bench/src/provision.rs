@@ -41,7 +41,7 @@ struct Provisioner {
 pub async fn provision(door: &Door, root: &str) -> Result<Questions, Trouble> {
     let mut provisioner = Provisioner { line: door.connect().await?, token: HeaderValue::from_str(root)? };
     provisioner.post("sys/mounts/transform", &json!({ "type": "transform" })).await?;
-    let settings = json!({ "class": "name", "allowed_roles": "*" });
+    let settings = json!({ "class": "name", "allowed_roles": "*", "purposes": ["claims", "support"] });
     provisioner.post("transform/transformations/tokenization/bench", &settings).await?;
     provisioner.post("transform/role/bench", &json!({ "transformations": ["bench"] })).await?;
     provisioner.post("sys/policies/acl/bench", &json!({ "policy": POLICY })).await?;

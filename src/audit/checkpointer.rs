@@ -41,6 +41,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Entries that are read back at a time.
 const STRETCH: i64 = 1000;
 
+/// Full tiles that are kept for the next checkpoint; more are stored before it.
+const MANY_TILES: usize = 64;
+
 /// Groups of entries that may wait; more are read back instead.
 pub(super) const QUEUE: usize = 1024;
 
@@ -227,12 +230,7 @@ impl Checkpointer {
         let checkpoint = Checkpoint { stream: self.stream.0, size, root };
         let note = checkpoint.sign(&self.key).map_err(|_| StoreError::Unavailable("the checkpoint cannot be signed"))?;
         let stored = StoredCheckpoint { size: i64::try_from(size).unwrap_or(i64::MAX), root: root.to_vec(), note };
-        let (stream, full) = (self.stream, std::mem::take(&mut self.full));
-        let written = in_time(self.connection().await?.append_checkpoint(stream, &stored, &full)).await;
-        if let Err(error) = written {
-            self.full = full;
-            return Err(error.into());
-        }
+        self.store(stored.size, Some(&stored)).await?;
         let now = clock::instant();
         if now >= self.due {
             // A log that is shipped elsewhere is a witness.
@@ -283,14 +281,18 @@ impl Checkpointer {
         if checkpoint.stream != stream.0 || i64::try_from(checkpoint.size) != Ok(newest.size) {
             return Err(forged);
         }
-        let from_tiles = self.from_tiles(checkpoint.size).await?.filter(|tree| tree.edge().root() == checkpoint.root);
+        let from_tiles = self.tree_of_tiles(checkpoint.size).await?.filter(|tree| tree.edge().root() == checkpoint.root);
         let tree = match from_tiles {
             Some(tree) => tree,
             None => {
                 tracing::warn!(stream = stream.0, "the ledger's tiles do not lead to the newest checkpoint, the tree is made anew");
                 self.tree = Some(Tiles::default());
-                self.read_back(Some(checkpoint.size)).await?;
-                self.tree.take().filter(|tree| tree.edge().root() == checkpoint.root).ok_or(forged)?
+                self.full.clear();
+                let read = self.read_back(Some(checkpoint.size)).await;
+                // Not left half made: it has to be compared with what was signed.
+                let made = self.tree.take();
+                read?;
+                made.filter(|tree| tree.edge().root() == checkpoint.root).ok_or(forged)?
             }
         };
         self.tree = Some(tree);
@@ -298,7 +300,7 @@ impl Checkpointer {
         Ok(())
     }
 
-    async fn from_tiles(&mut self, size: u64) -> Result<Option<Tiles>, Trouble> {
+    async fn tree_of_tiles(&mut self, size: u64) -> Result<Option<Tiles>, Trouble> {
         let stream = self.stream;
         let mut levels = Vec::new();
         for (level, width) in (0_u32..).zip(tile::partial_widths(size)) {
@@ -351,10 +353,33 @@ impl Checkpointer {
                 count += 1;
             }
             before = Some(mac);
+            self.put_tiles().await?;
             if count < left {
                 return Ok(());
             }
         }
+    }
+
+    /// A tree that is made anew has more tiles than memory should hold.
+    async fn put_tiles(&mut self) -> Result<(), Trouble> {
+        if self.full.len() < MANY_TILES {
+            return Ok(());
+        }
+        let size = i64::try_from(self.size()).unwrap_or(i64::MAX);
+        Ok(self.store(size, None).await?)
+    }
+
+    /// Stores the full tiles, and the checkpoint where there is one. Tiles that could not be stored are kept for the next time.
+    async fn store(&mut self, size: i64, checkpoint: Option<&StoredCheckpoint>) -> Result<(), StoreError> {
+        let (stream, full) = (self.stream, std::mem::take(&mut self.full));
+        let written = match self.connection().await {
+            Ok(connection) => in_time(connection.append_to_tree(stream, size, checkpoint, &full)).await,
+            Err(error) => Err(error),
+        };
+        if written.is_err() {
+            self.full = full;
+        }
+        written
     }
 
     fn add(&mut self, entry: ChainedEntry, before: &[u8]) -> Result<Vec<u8>, Trouble> {

@@ -11,7 +11,7 @@ use crate::model::action::Action;
 use crate::model::change::Change;
 use crate::model::clock::Timestamp;
 use crate::model::document::Node;
-use crate::model::facts::Facts;
+use crate::model::facts::{Facts, SubjectCount};
 use crate::model::id::{RequestId, StreamId};
 
 /// How a request ended.
@@ -150,6 +150,26 @@ impl Line {
         }
     }
 
+    fn subjects(&mut self, subjects: &[SubjectCount]) {
+        for (position, SubjectCount { subject, class, count }) in subjects.iter().enumerate() {
+            if position == 0 {
+                self.name("subjects");
+                self.0.push(b'[');
+            } else {
+                self.0.push(b',');
+            }
+            self.0.extend_from_slice(b"{\"subject\":\"");
+            self.0.extend_from_slice(hex(subject).as_bytes());
+            self.0.push(b'"');
+            self.optional("class", class.as_deref());
+            self.number("count", i64::try_from(*count).ok());
+            self.0.push(b'}');
+        }
+        if !subjects.is_empty() {
+            self.0.push(b']');
+        }
+    }
+
     fn texts(&mut self, name: &str, texts: impl Iterator<Item = String>) {
         let items: Vec<Node> = texts.map(Node::text).collect();
         if !items.is_empty() {
@@ -187,6 +207,7 @@ fn rest_of(draft: &Draft, now: Timestamp) -> String {
     line.number("count", facts.count.and_then(|count| i64::try_from(count).ok()));
     line.number("succeeded", facts.succeeded.and_then(|count| i64::try_from(count).ok()));
     line.hash("batch", facts.batch.as_ref());
+    line.subjects(&facts.subjects);
     line.texts("tokens", facts.tokens.iter().map(|token| token.as_ref().map(|digest| hex(digest)).unwrap_or_default()));
     line.optional("login_account", facts.account.as_deref());
     line.optional("target_accessor", facts.accessor.as_deref());
@@ -210,6 +231,15 @@ pub struct Columns {
     pub decision: String,
     pub subject: Option<String>,
     pub change: Option<String>,
+    /// Of an entry that concerns several: hash in hexadecimal, class or nothing, count.
+    pub subjects: Vec<(String, String, i64)>,
+}
+
+#[derive(serde::Deserialize)]
+struct KnownSubject<'a> {
+    subject: &'a str,
+    class: Option<&'a str>,
+    count: i64,
 }
 
 impl Columns {
@@ -231,6 +261,8 @@ impl Columns {
             decision: &'a str,
             subject: Option<&'a str>,
             changes: Option<Vec<String>>,
+            #[serde(borrow, default)]
+            subjects: Vec<KnownSubject<'a>>,
         }
         let known: Known<'_> = serde_json::from_str(body).ok()?;
         (known.v == 1).then_some(())?;
@@ -245,6 +277,11 @@ impl Columns {
             decision: known.decision.to_owned(),
             subject: known.subject.map(str::to_owned),
             change: known.changes.map(|changes| changes.join("\n")),
+            subjects: known
+                .subjects
+                .into_iter()
+                .map(|one| (one.subject.to_owned(), one.class.unwrap_or_default().to_owned(), one.count))
+                .collect(),
         })
     }
 }

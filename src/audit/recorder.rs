@@ -14,7 +14,7 @@ use crate::auth::principal::Principal;
 use crate::model::action::Action;
 use crate::model::change::Change;
 use crate::model::clock::{Clock, Timestamp};
-use crate::model::facts::Facts;
+use crate::model::facts::{Facts, Notice};
 use crate::model::fault::Fault;
 use crate::model::id::{RequestId, StreamId};
 use crate::model::operation::{Operation, Resource};
@@ -182,7 +182,7 @@ impl Recorder {
         new_work: impl Fn() -> Work + Send,
         performer: &impl Perform<Op>,
     ) -> Result<(Result<Reply, Fault>, Receipt), Fault> {
-        let mut races = 0;
+        let (mut races, mut notices) = (0, Vec::new());
         loop {
             let mut work = new_work();
             let patience = permit.op().patience();
@@ -190,6 +190,7 @@ impl Recorder {
                 Ok(outcome) => outcome,
                 Err(_) => Err(Fault::Unavailable("the database does not answer in time")),
             };
+            notices.append(&mut work.notices);
             let (pending, facts) = work.into_parts();
             let raced = matches!(outcome, Err(Fault::Conflict(_)));
             if raced && races < RACES {
@@ -206,15 +207,32 @@ impl Recorder {
             let with_effect = !matches!(pending, Pending::Nothing);
             let draft = self.draft_of(asked, &permit, &facts, outcome.as_ref());
             match self.commit(draft, pending).await {
-                Ok(receipt) => return Ok((outcome, receipt)),
+                Ok(receipt) => {
+                    self.tell(asked, &permit, notices).await;
+                    return Ok((outcome, receipt));
+                }
                 Err(StoreError::Conflict | StoreError::SubjectGone) if with_effect && races < RACES => races += 1,
                 Err(error @ (StoreError::Conflict | StoreError::SubjectGone)) if with_effect => {
                     let fault = Fault::from(error);
                     let draft = self.draft_of(asked, &permit, &facts, Err(&fault));
                     let receipt = self.commit(draft, Pending::Nothing).await?;
+                    self.tell(asked, &permit, notices).await;
                     return Ok((Err(fault), receipt));
                 }
                 Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Records what those who watch should know beside what was asked. The request's own entry stands already; a notice that cannot be
+    /// recorded is in the log alone.
+    async fn tell<Op: Operation>(&self, asked: &Asked, permit: &Authorized<Op>, notices: Vec<Notice>) {
+        for notice in notices {
+            let facts = Facts { reason: Some(notice.reason), class: notice.class, count: Some(notice.count), ..Facts::default() };
+            let mut draft = draft(asked, permit.principal(), permit.op().action(), &permit.op().resource(), facts);
+            (draft.kind, draft.resource, draft.decision) = (EntryKind::Notice, notice.resource, Decision::Granted);
+            if self.commit(draft, Pending::Nothing).await.is_err() {
+                tracing::error!(alarm = "ledger", reason = notice.reason, "a notice could not be recorded");
             }
         }
     }
@@ -223,7 +241,7 @@ impl Recorder {
     pub async fn refuse_denied<Op: Operation>(&self, asked: &Asked, denied: &Denied<Op>, fault: &Fault) -> Result<Receipt, Fault> {
         let circumstances = denied.op().circumstances();
         let facts = Facts {
-            purpose: circumstances.purpose,
+            purpose: denied.op().recorded_purpose(),
             count: (circumstances.batch_size > 1).then_some(circumstances.batch_size),
             class: denied.op().resource().class,
             ..Facts::default()
@@ -255,7 +273,7 @@ impl Recorder {
         let mut facts = facts.clone();
         let (resource, circumstances) = (permit.op().resource(), permit.op().circumstances());
         if facts.purpose.is_none() {
-            facts.purpose = circumstances.purpose;
+            facts.purpose = permit.op().recorded_purpose();
         }
         if facts.class.is_none() {
             facts.class.clone_from(&resource.class);

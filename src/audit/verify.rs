@@ -12,6 +12,7 @@ use goldfin_ledger::tree::Edge;
 use crate::model::clock::Timestamp;
 use crate::model::document::Node;
 use crate::model::id::StreamId;
+use crate::store::disclosure::StoredName;
 use crate::store::error::StoreError;
 use crate::store::ledger::{Head, Reading, StoredEntry};
 use crate::store::ledger_tree::StoredCheckpoint;
@@ -156,12 +157,16 @@ async fn verify_stream(
     claims.read(reading, &mut check).await?;
     loop {
         let entries = reading.stretch(stream, from, STRETCH).await?;
+        let names = reading.names(stream, from, entries.last().map_or(from, |last| last.seq)).await?;
+        let mut names = names.as_slice();
         for entry in &entries {
+            let of_entry;
+            (of_entry, names) = names.split_at(names.partition_point(|name| name.seq <= entry.seq));
             while claims.last < check.next_seq() {
                 claims.read(reading, &mut check).await?;
             }
             let shown = Shown { seq: entry.seq, body: &entry.body, mac: &entry.mac };
-            if let Err(verdict) = check.step(shown, |columns, _| *columns == columns_of(entry)) {
+            if let Err(verdict) = check.step(shown, |columns, _| agrees(entry, of_entry, columns)) {
                 return Ok((check.entries(), verdict));
             }
             progress();
@@ -174,7 +179,12 @@ async fn verify_stream(
     while !claims.whole {
         claims.read(reading, &mut check).await?;
     }
-    Ok(check.finish(head.map(|head| (head.seq, head.mac.as_slice()))))
+    let next = check.next_seq();
+    let (entries, verdict) = check.finish(head.map(|head| (head.seq, head.mac.as_slice())));
+    if verdict == Verdict::Sound && !reading.names(stream, next, i64::MAX).await?.is_empty() {
+        return Ok((entries, Verdict::Tampered { seq: next, what: "subjects are named beside an entry that is not there" }));
+    }
+    Ok((entries, verdict))
 }
 
 /// The stored checkpoints of a stream, read some way ahead of the entries.
@@ -220,7 +230,12 @@ async fn edge_of(reading: &mut Reading, stream: StreamId, kept: &Checkpoint) -> 
     Ok(last.map(|entry| (edge, entry.mac)))
 }
 
-fn columns_of(entry: &StoredEntry) -> Columns {
+/// Whether columns and the subjects named beside the entry are those of its bytes.
+fn agrees(entry: &StoredEntry, names: &[StoredName], columns: &Columns) -> bool {
+    *columns == columns_of(entry, names) && names.iter().all(|name| name.time == entry.time)
+}
+
+fn columns_of(entry: &StoredEntry, names: &[StoredName]) -> Columns {
     Columns {
         stream: entry.stream,
         seq: entry.seq,
@@ -232,5 +247,6 @@ fn columns_of(entry: &StoredEntry) -> Columns {
         decision: entry.decision.clone(),
         subject: entry.subject.as_deref().map(hex),
         change: entry.change.clone(),
+        subjects: names.iter().map(|name| (hex(&name.subject), name.class.clone(), name.count)).collect(),
     }
 }

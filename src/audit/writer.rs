@@ -221,6 +221,7 @@ impl Writer {
             entries.resource.push(draft.resource.clone());
             entries.decision.push(draft.decision.name().to_owned());
             entries.subject.push(draft.facts.subject.map(|hash| hash.to_vec()));
+            entries.named.add(head.seq, &draft.facts.subjects);
             let changes: Vec<String> = draft.changes.iter().map(ToString::to_string).collect();
             entries.change.push((!changes.is_empty()).then(|| changes.join("\n")));
             entries.body.push(body);

@@ -101,6 +101,7 @@ async fn serve(
     let node = Node {
         access: Access { options: postgres.url_app(), pool: 12 },
         node: "dev".to_owned(),
+        erasures: Some(folder.join("erasures")),
         key_file: Some(folder.join("unseal.key")),
         ledger: LedgerAnchor { high_water: Some(HighWater::new(folder.join("high-water"))), acknowledged: options.acknowledge_rollback },
         tls: TlsFiles {

@@ -26,6 +26,7 @@ use crate::policy::compile::Compiled;
 use crate::policy::rules::Rules;
 use crate::policy::source::PolicySource;
 use crate::seal::barrier::Barrier;
+use crate::seal::erasures::Journal;
 use crate::seal::shares::{self, KEYRING_ROW, KeyringState};
 use crate::store::control::{ControlKind, SERVER};
 use crate::store::directory::Directory;
@@ -51,6 +52,7 @@ pub struct House {
     pub(super) directory: Arc<Directory>,
     pub(super) engines: Engines,
     barrier: Arc<Barrier>,
+    erasures: Option<Journal>,
     writer: Mutex<Option<WriterThread>>,
     /// Told when a change says that this node is to be sealed.
     sealing: tokio::sync::watch::Sender<bool>,
@@ -98,7 +100,7 @@ impl House {
     /// Opens the ledger's stream, the directory and the policies behind a barrier.
     pub(super) async fn open(founding: Founding, barrier: Barrier) -> Result<Self, Fault> {
         let barrier = Arc::new(barrier);
-        let Founding { store, access, clock, companions, .. } = founding.clone();
+        let Founding { store, access, erasures, clock, companions, .. } = founding.clone();
         if let Some(newest) = ledger::newest_time(&store).await? {
             clock.not_before(newest);
         }
@@ -110,6 +112,16 @@ impl House {
         let tools = Tools { barrier: Arc::clone(&barrier), directory: Arc::clone(&directory) };
         let (lookup, control) = (Arc::clone(barrier.lookup()), Arc::clone(barrier.control()));
         let authenticator = Arc::new(Authenticator::new(store.clone(), lookup, control, clock.clone()));
+        let opening = super::erasures::Opening {
+            store: &store,
+            recorder: &recorder,
+            authenticator: &authenticator,
+            rules: &rules,
+            barrier: &barrier,
+            clock: &clock,
+            journal: erasures.as_ref(),
+        };
+        Box::pin(opening.settle()).await?;
         let engines = Engines {
             system: System::new(tools.clone(), Arc::clone(&rules), clock.clone()),
             auth_token: AuthTokens::new(tools.clone()),
@@ -138,6 +150,7 @@ impl House {
             directory,
             engines,
             barrier,
+            erasures,
             writer,
             sealing,
             companions,
@@ -165,7 +178,8 @@ impl House {
                 Change::Keyring => self.reload_keyring().await,
                 Change::Secret(mount, path) => self.engines.kv.forget(*mount, path),
                 Change::Sealed => drop(self.sealing.send(true)),
-                Change::Account(_) | Change::AuthToken(_) | Change::Subject(_) => {}
+                Change::Subject(id) => super::erasures::write_down(&self.store, &self.barrier, self.erasures.as_ref(), *id).await,
+                Change::Account(_) | Change::AuthToken(_) => {}
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Floor 7: the one path of every request.
 
+mod erasures;
 mod house;
 mod opening;
 mod perform;
@@ -26,6 +27,7 @@ use crate::model::id::{RequestId, StreamId};
 use crate::model::path::Requested;
 use crate::policy::rules::Rules;
 use crate::seal::barrier::Barrier;
+use crate::seal::erasures::Journal;
 use crate::seal::shares::Progress;
 use crate::store::Store;
 use crate::store::connect::Access;
@@ -61,6 +63,8 @@ pub struct Founding {
     pub access: Access,
     /// This node's name: its stream of the ledger.
     pub node: String,
+    /// Where this node remembers who was erased, outside of the database.
+    pub erasures: Option<Journal>,
     pub clock: Clock,
     /// Where the unseal key lies for unattended starts.
     pub key_file: Option<PathBuf>,

@@ -15,7 +15,9 @@ pub fn describe(fault: &Fault) -> (u16, Node) {
 #[must_use]
 pub fn retry_after(fault: &Fault) -> Option<u64> {
     match fault {
-        Fault::TooMany { retry_after } => Some(retry_after.as_secs().saturating_add(u64::from(retry_after.subsec_nanos() > 0)).max(1)),
+        Fault::TooMany { retry_after } | Fault::LimitReached { retry_after, .. } => {
+            Some(retry_after.as_secs().saturating_add(u64::from(retry_after.subsec_nanos() > 0)).max(1))
+        }
         _ => None,
     }
 }

@@ -1,5 +1,23 @@
 //! What an operation says of itself for its entry, beyond what the gate knows. Never a value, a key or a credential.
 
+/// How many values of a data subject an operation concerned.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SubjectCount {
+    /// The keyed hash.
+    pub subject: [u8; 32],
+    pub class: Option<String>,
+    pub count: u64,
+}
+
+/// Something beside what was asked that those who watch should know. It gets an entry of its own, of kind `notice`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    pub reason: &'static str,
+    pub resource: String,
+    pub class: Option<String>,
+    pub count: u64,
+}
+
 /// All members are optional; what is absent is not written.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
@@ -9,6 +27,8 @@ pub struct Facts {
     pub digest: Option<[u8; 32]>,
     /// The data subject, as a keyed hash.
     pub subject: Option<[u8; 32]>,
+    /// Where one cannot stand for all: the subjects of the values that succeeded, every one of them, by hash and class.
+    pub subjects: Vec<SubjectCount>,
     /// The class of the personal data.
     pub class: Option<String>,
     /// Why the caller reveals, from a configured list.

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::clock::Timestamp;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// 401: no credential, or one that proves nothing.
@@ -26,6 +28,8 @@ pub enum Fault {
     TooLarge(&'static str),
     /// 429
     TooMany { retry_after: Duration },
+    /// 429: a limit on values; open again at a moment that is known.
+    LimitReached { complaint: Complaint, opens: Timestamp, retry_after: Duration },
     /// 503: the server is sealed.
     Sealed,
     /// 503: something that the request needs cannot be reached; nothing happened.
@@ -132,7 +136,7 @@ impl Fault {
             Self::WrongVerb => 405,
             Self::Gone(_) => 410,
             Self::TooLarge(_) => 413,
-            Self::TooMany { .. } => 429,
+            Self::TooMany { .. } | Self::LimitReached { .. } => 429,
             Self::OutcomeUnknown | Self::Integrity(_) | Self::Internal(_) => 500,
             Self::Sealed | Self::Unavailable(_) => 503,
         }
@@ -151,6 +155,7 @@ impl Fault {
             Self::Gone(_) => "gone",
             Self::TooLarge(_) => "too_large",
             Self::TooMany { .. } => "too_many",
+            Self::LimitReached { .. } => "limit_reached",
             Self::Sealed => "sealed",
             Self::Unavailable(_) => "unavailable",
             Self::OutcomeUnknown => "outcome_unknown",
@@ -169,6 +174,7 @@ impl fmt::Display for Fault {
             Self::WrongVerb => f.write_str("this path does not support the verb"),
             Self::TooLarge(what) | Self::Unavailable(what) => f.write_str(what),
             Self::TooMany { retry_after } => write!(f, "too many requests, try again in {} seconds", retry_after.as_secs()),
+            Self::LimitReached { complaint, opens, .. } => write!(f, "{complaint}, it opens again at {}", opens.to_rfc3339()),
             Self::Sealed => f.write_str("goldfin is sealed, unseal it first"),
             Self::OutcomeUnknown => {
                 f.write_str("outcome unknown: the connection to the database died under the commit, read before you repeat")

@@ -99,6 +99,10 @@ pub trait Operation: Send + 'static {
     fn circumstances(&self) -> Circumstances {
         Circumstances { batch_size: 1, ..Circumstances::default() }
     }
+    /// What the entry says of the purpose: a word that no list holds is the caller's own text.
+    fn recorded_purpose(&self) -> Option<String> {
+        self.circumstances().purpose
+    }
     /// How long it may take before its caller is told to try again. A database that does not answer must not hold requests for ever.
     fn patience(&self) -> Duration {
         Duration::from_secs(20)

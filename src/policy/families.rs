@@ -73,6 +73,7 @@ const TRANSFORM: &[Family] = &[
     family("metadata", Place::Role, &[(&["update"], &[Action::LookupPiiToken])]),
     family("tokenized", Place::Role, &[(&["update"], &[Action::LookupPiiToken]), (&["delete"], &[Action::DeletePiiToken])]),
     family("tokens", Place::Role, &[(&["update"], &[Action::LookupPiiToken]), (&["delete"], &[Action::DeletePiiToken])]),
+    family("config", Place::Setting, SETTING),
     family("transformations/tokenization/snapshot", Place::Role, &[(&["update"], &[Action::SnapshotPiiTokens])]),
     family("transformations/tokenization/restore", Place::Role, &[(&["update"], &[Action::RestorePiiTokens])]),
     family("transformations/tokenization/export-decoded", Place::Role, &[(&["update"], &[Action::ExportPiiTokens])]),

@@ -10,6 +10,8 @@ use goldfin_crypto::{CryptoError, DataKey, Key, Keyring, MacKey, Place, Plaintex
 use crate::model::fault::Fault;
 use crate::model::id::{MountId, ROOT_NAMESPACE};
 
+use super::erasures::Erased;
+
 #[derive(Debug)]
 pub struct Barrier {
     keyring: ArcSwap<Keyring>,
@@ -19,6 +21,7 @@ pub struct Barrier {
     lookup: Arc<MacKey>,
     subject: MacKey,
     replay: MacKey,
+    erased: Erased,
     ledger: Key,
     checkpoint: Key,
 }
@@ -54,6 +57,7 @@ impl Barrier {
             lookup: Arc::new(MacKey::new(derived(Purpose::TokenLookup))),
             subject: MacKey::new(derived(Purpose::SubjectHash)),
             replay: MacKey::new(derived(Purpose::ReplayHash)),
+            erased: Erased::default(),
             ledger: derived(Purpose::LedgerMac),
             checkpoint: derived(Purpose::CheckpointKey),
         }
@@ -86,6 +90,12 @@ impl Barrier {
     #[must_use]
     pub fn subject_hash(&self, mount: MountId, subject: &Plaintext) -> [u8; 32] {
         self.subject.mac(&[&ROOT_NAMESPACE.to_be_bytes(), &mount.0.to_be_bytes(), subject.expose()])
+    }
+
+    /// Who was erased, whatever the database says.
+    #[must_use]
+    pub fn erased(&self) -> &Erased {
+        &self.erased
     }
 
     /// A Kerberos authenticator as the replay table names it.

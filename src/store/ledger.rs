@@ -9,6 +9,7 @@ use crate::model::clock::Timestamp;
 use crate::model::id::StreamId;
 
 use super::Store;
+use super::disclosure::{NewNames, StoredName};
 use super::error::StoreError;
 use super::transform::NewTokens;
 
@@ -33,6 +34,8 @@ pub struct NewEntries {
     pub change: Vec<Option<String>>,
     pub body: Vec<String>,
     pub mac: Vec<Vec<u8>>,
+    /// The subjects of those that concern several.
+    pub named: NewNames,
 }
 
 /// An entry as it is stored.
@@ -108,7 +111,8 @@ impl WriterConnection {
     pub async fn append_with_tokens(&mut self, after: &Head, entries: &NewEntries, tokens: &NewTokens) -> Result<(), StoreError> {
         sqlx::query!(
             r#"SELECT pii_token_append($14, $15, $16, $17, $18, $19, $20, $21) AS tokens,
-                      ledger_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS entries"#,
+                      ledger_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS entries,
+                      ledger_name_subjects($1, $22, $23, $24, $25, $26) AS names"#,
             after.stream.0,
             after.seq,
             &after.mac,
@@ -129,7 +133,12 @@ impl WriterConnection {
             &tokens.value,
             &tokens.metadata as &[Option<Vec<u8>>],
             &tokens.secret as &[Option<Vec<u8>>],
-            &tokens.distinct_subjects()
+            &tokens.distinct_subjects(),
+            &entries.named.seq,
+            entries.time.first().copied(),
+            &entries.named.subject,
+            &entries.named.class,
+            &entries.named.count
         )
         .fetch_one(&mut self.connection)
         .await?;
@@ -140,7 +149,8 @@ impl WriterConnection {
 /// Appends the entry of a transaction as its last statement.
 pub(crate) async fn append(connection: &mut PgConnection, after: &Head, entries: &NewEntries) -> Result<(), StoreError> {
     sqlx::query!(
-        "SELECT ledger_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+        r#"SELECT ledger_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS entries,
+                  ledger_name_subjects($1, $14, $15, $16, $17, $18) AS names"#,
         after.stream.0,
         after.seq,
         &after.mac,
@@ -153,7 +163,12 @@ pub(crate) async fn append(connection: &mut PgConnection, after: &Head, entries:
         &entries.subject as &[Option<Vec<u8>>],
         &entries.change as &[Option<String>],
         &entries.body,
-        &entries.mac
+        &entries.mac,
+        &entries.named.seq,
+        entries.time.first().copied(),
+        &entries.named.subject,
+        &entries.named.class,
+        &entries.named.count
     )
     .fetch_one(connection)
     .await?;
@@ -193,7 +208,9 @@ pub async fn list(store: &Store, filter: &Filter) -> Result<Vec<StoredEntry>, St
            WHERE ($1::text IS NULL OR account = $1)
              AND ($2::text IS NULL OR action = $2)
              AND ($3::text IS NULL OR starts_with(resource, $3) OR starts_with(substr(resource, strpos(resource, ':') + 1), $3))
-             AND ($4::bytea IS NULL OR subject = $4)
+             AND ($4::bytea IS NULL OR (stream, seq) IN (
+                 SELECT o.stream, o.seq FROM ledger_entry o WHERE o.subject = $4
+                 UNION ALL SELECT n.stream, n.seq FROM ledger_subject n WHERE n.subject = $4))
              AND ($5::text IS NULL OR decision = $5)
              AND ($6::uuid IS NULL OR request = $6)
              AND ($7::timestamptz IS NULL OR time >= $7)
@@ -253,6 +270,11 @@ impl Reading {
         Ok(rows)
     }
 
+    /// The subjects named beside the entries from `from` to `to`, in order.
+    pub async fn names(&mut self, stream: StreamId, from: i64, to: i64) -> Result<Vec<StoredName>, StoreError> {
+        super::disclosure::names(&mut self.0, stream, from, to).await
+    }
+
     /// The heads of all streams with their nodes.
     pub async fn heads(&mut self) -> Result<Vec<(String, Head)>, StoreError> {
         heads(&mut self.0).await
@@ -261,7 +283,9 @@ impl Reading {
     /// The streams that entries name, known heads or not: a stream whose head was removed is still found.
     pub async fn streams_of_entries(&mut self) -> Result<Vec<StreamId>, StoreError> {
         let rows =
-            sqlx::query_scalar!(r#"SELECT DISTINCT stream AS "stream!" FROM ledger_entry ORDER BY 1"#).fetch_all(&mut *self.0).await?;
+            sqlx::query_scalar!(r#"SELECT stream AS "stream!" FROM ledger_entry UNION SELECT stream FROM ledger_subject ORDER BY 1"#)
+                .fetch_all(&mut *self.0)
+                .await?;
         Ok(rows.into_iter().map(StreamId).collect())
     }
 }

@@ -34,30 +34,16 @@ pub struct ChainedEntry {
 }
 
 impl WriterConnection {
-    /// Stores a checkpoint with the tiles that have become full since the one before, in one statement. Should a crash of PostgreSQL lose
-    /// it, the same is made again: nobody waits for the disk.
-    pub async fn append_checkpoint(
+    /// Stores full tiles of the tree of `size`, and its checkpoint where there is one already, in one statement. Should a crash of PostgreSQL
+    /// lose them, the same are made again: nobody waits for the disk.
+    pub async fn append_to_tree(
         &mut self,
         stream: StreamId,
-        checkpoint: &StoredCheckpoint,
+        size: i64,
+        checkpoint: Option<&StoredCheckpoint>,
         tiles: &[FullTile],
     ) -> Result<(), StoreError> {
-        let levels: Vec<i16> = tiles.iter().map(|tile| i16::try_from(tile.level).unwrap_or(i16::MAX)).collect();
-        let indices: Vec<i64> = tiles.iter().map(|tile| i64::try_from(tile.index).unwrap_or(i64::MAX)).collect();
-        let hashes: Vec<Vec<u8>> = tiles.iter().map(|tile| tile.hashes.clone()).collect();
-        sqlx::query!(
-            "SELECT ledger_checkpoint_append($1, $2, $3, $4, $5, $6, $7)",
-            stream.0,
-            checkpoint.size,
-            &checkpoint.root,
-            &checkpoint.note,
-            &levels,
-            &indices,
-            &hashes
-        )
-        .fetch_one(self.connection())
-        .await?;
-        Ok(())
+        append(self.connection(), stream, size, checkpoint, tiles).await
     }
 
     /// From here on this connection's commits do not wait for the disk.
@@ -129,6 +115,31 @@ impl Reading {
     pub async fn expected(&mut self) -> Result<i64, StoreError> {
         Ok(sqlx::query_scalar!(r#"SELECT coalesce(sum(seq), 0)::bigint AS "sum!" FROM ledger_head"#).fetch_one(self.connection()).await?)
     }
+}
+
+async fn append(
+    connection: &mut PgConnection,
+    stream: StreamId,
+    size: i64,
+    checkpoint: Option<&StoredCheckpoint>,
+    tiles: &[FullTile],
+) -> Result<(), StoreError> {
+    let levels: Vec<i16> = tiles.iter().map(|tile| i16::try_from(tile.level).unwrap_or(i16::MAX)).collect();
+    let indices: Vec<i64> = tiles.iter().map(|tile| i64::try_from(tile.index).unwrap_or(i64::MAX)).collect();
+    let hashes: Vec<Vec<u8>> = tiles.iter().map(|tile| tile.hashes.clone()).collect();
+    sqlx::query!(
+        "SELECT ledger_checkpoint_append($1, $2, $3, $4, $5, $6, $7)",
+        stream.0,
+        size,
+        checkpoint.map(|checkpoint| checkpoint.root.as_slice()),
+        checkpoint.map(|checkpoint| checkpoint.note.as_str()),
+        &levels,
+        &indices,
+        &hashes
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(())
 }
 
 /// All streams with their newest checkpoints.

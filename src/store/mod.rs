@@ -3,11 +3,14 @@
 //! Engines reach it through a [`work::Work`], which is confined to one mount; the recorder commits what a work has gathered together
 //! with its entry. Nothing here decides anything.
 
+pub mod allowance;
 pub mod auth_token;
 pub mod connect;
 pub mod control;
 pub mod convergent;
 pub mod directory;
+pub mod disclosure;
+pub mod erasure;
 pub mod error;
 pub mod expiry;
 pub mod keyring;

@@ -59,8 +59,17 @@ pub async fn insert(work: &Work, subjects: &mut [(Vec<u8>, SubjectRow)]) -> Resu
     Ok(written.rows_affected())
 }
 
-/// Destroys the wrapped key of a subject in the work's transaction, and gives the numbers of those that were alive (at most one).
-pub async fn erase(work: &mut Work, hash: &[u8]) -> Result<Vec<i64>, StoreError> {
+/// What an erasure destroyed.
+#[derive(Debug, Clone)]
+pub struct Erased {
+    /// The numbers of those that were alive (at most one).
+    pub ids: Vec<i64>,
+    /// How many tokens became unreadable.
+    pub tokens: i64,
+}
+
+/// Destroys the wrapped key of a subject in the work's transaction.
+pub async fn erase(work: &mut Work, hash: &[u8]) -> Result<Erased, StoreError> {
     let (mount, now) = (work.mount_id().0, work.now());
     let transaction = work.transaction().await?;
     // Not the weaker lock of the UPDATE, which a re-wrapping takes too: this one also stops new tokens of the subject.
@@ -71,14 +80,19 @@ pub async fn erase(work: &mut Work, hash: &[u8]) -> Result<Vec<i64>, StoreError>
     )
     .fetch_all(&mut **transaction)
     .await?;
-    Ok(sqlx::query_scalar!(
+    let ids = sqlx::query_scalar!(
         "UPDATE subject SET wrapped_key = NULL, erased = $3 WHERE namespace = 0 AND mount = $1 AND hash = $2 AND wrapped_key IS NOT NULL RETURNING id",
         mount,
         hash,
         now.to_date()
     )
     .fetch_all(&mut **transaction)
-    .await?)
+    .await?;
+    // Under the lock: no token of theirs is made any more.
+    let tokens = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM pii_token WHERE namespace = 0 AND subject = ANY ($1)"#, &ids)
+        .fetch_one(&mut **transaction)
+        .await?;
+    Ok(Erased { ids, tokens })
 }
 
 /// What is held about a subject: transformation number and count; and when it was erased before.

@@ -144,6 +144,21 @@ pub async fn take_block(store: &Store) -> Result<i64, StoreError> {
     block.checked_mul(BLOCK).ok_or_else(|| StoreError::Defect("the ids of tokens have run out".to_owned()))
 }
 
+/// Takes serial numbers for shaped tokens of a transformation; gives the first. None: the transformation is gone. Committed by itself:
+/// a number that was taken is never given again, whatever becomes of the request.
+pub async fn take_serials(store: &Store, mount: i32, transformation: &str, count: i64) -> Result<Option<i64>, StoreError> {
+    let mut connection = store.connection().await?;
+    let behind = sqlx::query_scalar!(
+        "UPDATE transform_key SET issued = issued + $3 WHERE namespace = 0 AND mount = $1 AND transformation = $2 AND version = 0 RETURNING issued",
+        mount,
+        transformation,
+        count
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    Ok(behind.map(|behind| behind - count))
+}
+
 /// The number of a new transformation; never reused.
 pub async fn next_number(work: &mut Work) -> Result<i32, StoreError> {
     let transaction = work.transaction().await?;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::model::clock::Timestamp;
-use crate::model::facts::Facts;
+use crate::model::facts::{Facts, Notice};
 use crate::model::id::MountId;
 use crate::model::mount::Mount;
 
@@ -31,12 +31,14 @@ pub struct Work {
     now: Timestamp,
     pending: Pending,
     pub facts: Facts,
+    /// Recorded after the entry, whatever becomes of the operation.
+    pub notices: Vec<Notice>,
 }
 
 impl Work {
     #[must_use]
     pub fn new(store: Store, mount: Arc<Mount>, now: Timestamp) -> Self {
-        Self { store, mount, now, pending: Pending::Nothing, facts: Facts::default() }
+        Self { store, mount, now, pending: Pending::Nothing, facts: Facts::default(), notices: Vec::new() }
     }
 
     #[must_use]

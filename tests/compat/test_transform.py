@@ -131,10 +131,10 @@ def test_validity_metadata_and_whether_a_value_is_known(engine, transform, role)
     assert "metadata" in engine.retrieve_token_metadata("clerk", value=token, **ask)["data"]
 
 
-@pytest.mark.parametrize("member", [{"convergent": True}, {"type": "fpe"}, {"type": "masking"}, {"shape": "ssn"}])
+@pytest.mark.parametrize("member", [{"stores": ["elsewhere"]}])
 def test_what_is_not_there_is_refused_and_not_ignored(server, transform, member):
     answer = curl(server, f"/v1/{transform}/transformation/t", body={"type": "tokenization", "allowed_roles": ["r"]} | member)
-    assert answer.status == 400 and "not supported yet" in answer.json["errors"][0]
+    assert answer.status == 400 and "builtin/internal" in answer.json["errors"][0]
     assert curl(server, f"/v1/{transform}/transformation/t").status == 404
 
 

@@ -148,3 +148,54 @@ fn a_stop_and_a_kill_leave_a_tree_that_goes_on() {
     }
     panic!("the seal left {} entries under {}", head(&server), size(&server));
 }
+
+fn log_says(server: &Server, what: &str) -> bool {
+    (0..300).any(|_| {
+        sleep(Duration::from_millis(100));
+        std::fs::read_to_string(server.log()).unwrap().contains(what)
+    })
+}
+
+#[test]
+fn a_tree_is_made_anew_where_tiles_are_gone_and_nothing_edited_is_ever_signed() {
+    let mut server = Server::start();
+    for n in 0..300 {
+        server.root_write(&format!("secret/data/{}", n % 7), json!({ "data": { "n": n } }));
+    }
+    let (older, note) = checkpoint_covering(&server, 300);
+    server.tamper("DELETE FROM ledger_tile");
+    server.kill_and_restart();
+    let (seq, _) = receipt(&server.root_write("secret/data/app", json!({ "data": { "n": 1 } })));
+    let (newer, _) = checkpoint_covering(&server, seq);
+    assert!(log_says(&server, "the tree is made anew"));
+    // The new tiles are those of the same tree.
+    let path = format!("sys/ledger/1/consistency?from={}&to={}", older.size, newer.size);
+    let steps = hashes(&server.root_read(&path).data()["hashes"]);
+    assert!(is_beginning(older.size, &older.root, newer.size, &newer.root, &steps));
+    assert_eq!(server.root_write("sys/ledger/verify", json!({ "checkpoints": [note] })).data()["exit_code"], json!(0));
+    // An entry that was edited is not signed: its leaf was signed before, from memory, or the tree ends in front of it.
+    for n in 0..8 {
+        server.root_write("secret/data/app", json!({ "data": { "n": n } }));
+    }
+    let place: i64 = server.sql("postgres", "SELECT max(seq) - 5 FROM ledger_entry").unwrap().parse().unwrap();
+    server.tamper(&format!("UPDATE ledger_entry SET body = replace(body, '\"status\":2', '\"status\":4') WHERE seq = {place}"));
+    server.kill_and_restart();
+    let signed: i64 = server.sql("postgres", "SELECT max(size) FROM ledger_checkpoint").unwrap().parse().unwrap();
+    assert!(place <= signed || log_says(&server, "no checkpoint is signed any more"));
+    let report = server.verify();
+    assert_eq!((&report["exit_code"], &report["streams"][0]["seq"]), (&json!(2), &json!(place)));
+}
+
+#[test]
+fn a_forged_checkpoint_proves_nothing_and_is_built_upon_by_nobody() {
+    let mut server = Server::start();
+    let (seq, _) = receipt(&server.root_write("secret/data/app", json!({ "data": { "n": 1 } })));
+    checkpoint_covering(&server, seq);
+    server.tamper("UPDATE ledger_checkpoint SET note = replace(note, '\u{2014} goldfin', '\u{2014} goldfim')");
+    let answer = server.ask(&server.root(), "GET", &format!("sys/ledger/entries/1/{seq}"), Value::Null);
+    assert!(answer.status == 500 && answer.errors().contains("integrity"), "{answer:?}");
+    server.kill_and_restart();
+    server.root_write("secret/data/app", json!({ "data": { "n": 2 } }));
+    assert!(log_says(&server, "no checkpoint is signed any more"));
+    assert_eq!(server.verify()["exit_code"], json!(2));
+}

@@ -1,6 +1,6 @@
 //! Logins through HTTPS: real JWTs, and (where it is built in) a real KDC.
 
-mod jwt;
+pub mod jwt;
 #[cfg(feature = "kerberos")]
 mod kerberos;
 

@@ -50,27 +50,28 @@ impl Held {
 
     /// Another session that does something and keeps what it holds.
     fn session(&self, statements: &str) -> Session {
-        let child = Command::new("psql")
+        let session = Command::new("psql")
             .args(["--no-psqlrc", "-qAt", "-U", "postgres", "-d", "goldfin", "-h"])
             .arg(self.server.socket())
             .args(["-c", "SET application_name = 'outage'", "-c", "BEGIN", "-c", statements, "-c", "SELECT pg_sleep(600)"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
+            .map(Session)
             .unwrap();
         let holds = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'outage' AND wait_event = 'PgSleep'";
         for _ in 0..300 {
             if self.server.sql("postgres", holds).unwrap() == "1" {
-                return Session(child);
+                return session;
             }
             sleep(Duration::from_millis(100));
         }
         panic!("the other session does not hold what it wanted");
     }
 
-    fn end(&self, mut session: Session) {
+    fn end(&self, session: Session) {
         self.server.sql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'outage'").unwrap();
-        session.0.wait().unwrap();
+        drop(session);
     }
 
     fn cut_connections(&self) {
@@ -78,7 +79,15 @@ impl Held {
     }
 }
 
+/// Ends with its `psql`.
 struct Session(Child);
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 #[test]
 fn a_silent_database() {

@@ -15,6 +15,8 @@ fn the_application_cannot_touch_the_ledger() {
         "UPDATE ledger_entry SET account = 'x'",
         "TRUNCATE ledger_entry",
         "INSERT INTO ledger_entry SELECT stream, seq + 1000, time, request, account, action, resource, decision, subject, change, body, mac FROM ledger_entry LIMIT 1",
+        "DELETE FROM ledger_subject",
+        "INSERT INTO ledger_subject VALUES (1, 1, '', '', now(), 1)",
         "UPDATE ledger_head SET seq = 0",
         "DELETE FROM ledger_head",
         "INSERT INTO ledger_head VALUES (77, 0, '')",
@@ -47,6 +49,9 @@ fn the_application_cannot_touch_the_ledger() {
     ] {
         assert!(server.sql("postgres", statement).expect_err(statement).contains("ledger") || statement.contains("head"), "{statement}");
     }
+    // Nobody is named in an entry that is there.
+    let late = "SELECT ledger_name_subjects(1, '{1}', now(), '{x}', '{x}', '{1}')";
+    assert!(server.sql("goldfin_app", late).expect_err(late).contains("was written before"));
     assert!(server.sql("goldfin_auditor", "SELECT count(*) FROM audit").unwrap().parse::<u32>().unwrap() > 0);
     for statement in ["SELECT * FROM ledger_entry", "SELECT * FROM control", "SELECT * FROM kv_version", "DELETE FROM control"] {
         assert!(server.sql("goldfin_auditor", statement).expect_err(statement).contains("permission denied"), "{statement}");

@@ -132,9 +132,14 @@ fn spans_of_presidio_are_taken() {
     let mapped = ask(json!({ "transformations": { "LOCATION": "name" } })).expect(200);
     assert_eq!(replaced(&mapped)[0].0, "location");
     assert_eq!(text(&restore(&server, &text(&mapped))), source);
-    ask(json!({ "transformations": { "LOCATION": "elsewhere" } })).expect(400);
+    assert!(ask(json!({ "transformations": { "LOCATION": "elsewhere" } })).expect(400).errors().contains("none of the role's"));
     assert_eq!(text(&ask(json!({ "spans": [], "classes": "ssn" })).expect(200)).matches("pii_").count(), 1);
     assert_eq!(text(&ask(json!({ "spans": [], "classes": ["phone", "email"] })).expect(200)), source);
+    // A class is compared byte for byte, an entity type is not one.
+    make(&server, "transform", "loud", "loud", json!({ "class": "NAME" }));
+    let loud = json!([{ "class": "NAME", "start": 2, "end": 6 }, { "entity_type": "NAME", "start": 7, "end": 10 }]);
+    let answer = post(&server, "transform/redact/loud", json!({ "text": source, "spans": loud, "classes": [] })).expect(200);
+    assert_eq!((&answer.data()["replaced"][0]["transformation"], &answer.data()["unserved"][0]["class"]), (&json!("loud"), &json!("name")));
     let sure = redact(&server, json!({ "text": "202 555 0142 and 2025550142", "min_score": 0.5 })).expect(200);
     assert_eq!(sure.data()["count"], json!(1));
 }

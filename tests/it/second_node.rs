@@ -25,10 +25,11 @@ impl SecondNode {
         let socket = socket.lines().nth(4).unwrap();
         let certificates = first.data().join("certs");
         let configuration = format!(
-            "node = \"second\"\n[listen]\naddress = \"127.0.0.1:{port}\"\n[tls]\ncertificate = \"{}\"\nkey = \"{}\"\n[database]\nhost = \"{socket}\"\npool = 6\n[seal]\nkey_file = \"{}\"\n",
+            "node = \"second\"\n[listen]\naddress = \"127.0.0.1:{port}\"\n[tls]\ncertificate = \"{}\"\nkey = \"{}\"\n[database]\nhost = \"{socket}\"\npool = 6\n[seal]\nkey_file = \"{}\"\nerasures = \"{}\"\n",
             certificates.join("server.pem").display(),
             certificates.join("server.key").display(),
-            first.data().join("unseal.key").display()
+            first.data().join("unseal.key").display(),
+            folder.join("erasures").display()
         );
         let file = folder.join("goldfin.toml");
         std::fs::write(&file, configuration).unwrap();

@@ -49,6 +49,8 @@ pub struct Answer {
     pub request_id: Option<String>,
     /// The `WWW-Authenticate` header of a login.
     pub authenticate: Option<String>,
+    /// Where the entry of the request stands in the ledger: stream, number, leaf hash.
+    pub receipt: Option<String>,
 }
 
 impl Ask {
@@ -211,6 +213,7 @@ impl Client {
         let status = response.status().as_u16();
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let (request_id, authenticate) = (header("X-Goldfin-Request-Id"), header("WWW-Authenticate"));
+        let receipt = header("X-Goldfin-Receipt");
         let mut bytes = Zeroizing::new(Vec::new());
         let mut reader = response.into_body().into_with_config().limit(LARGEST).reader();
         reader.read_to_end(&mut bytes).map_err(|error| Failure::Unreachable {
@@ -231,7 +234,7 @@ impl Client {
             },
         };
         let request_id = request_id.or_else(|| body.as_ref().and_then(|body| body.str_of("request_id")).map(str::to_owned));
-        Ok(Answer { status, body, request_id, authenticate })
+        Ok(Answer { status, body, request_id, authenticate, receipt })
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Failure {
@@ -294,7 +297,8 @@ mod tests {
 
     #[test]
     fn data_is_unwrapped_only_from_an_envelope() {
-        let answer = |body: &[u8]| Answer { status: 200, body: Json::parse(body).ok(), request_id: None, authenticate: None };
+        let answer =
+            |body: &[u8]| Answer { status: 200, body: Json::parse(body).ok(), request_id: None, authenticate: None, receipt: None };
         assert_eq!(*answer(br#"{"request_id":"r","data":{"a":1}}"#).data().compact(), r#"{"a":1}"#);
         assert_eq!(*answer(br#"{"sealed":true,"data":1}"#).data().compact(), r#"{"sealed":true,"data":1}"#);
         assert_eq!(*answer(b"").data().compact(), "null");

@@ -25,6 +25,8 @@ pub enum CryptoError {
     TooLarge,
     /// The numbers of shares and threshold do not fit: 1 <= threshold <= shares <= 255.
     Threshold,
+    /// FF1: the radix, the number of numerals or a numeral is outside of what revision 1 of SP 800-38G allows.
+    Domain,
     /// No shares, or two shares with the same number.
     Shares,
 }
@@ -42,6 +44,7 @@ impl fmt::Display for CryptoError {
             Self::Random => "the system gave no randomness; check the machine, then try again",
             Self::TooLarge => "the value is too large; split it",
             Self::Threshold => "use a threshold of at least 1 and at most the number of shares, which is at most 255",
+            Self::Domain => "the string is too short, too long or of another alphabet; use a format with at least 1,000,000 values",
             Self::Shares => "shares are missing or repeated; give each share once",
         })
     }

@@ -69,7 +69,7 @@ mod tests {
     fn bytes<const N: usize>(text: &str) -> [u8; N] {
         let mut out = [0; N];
         for (at, byte) in out.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap();
+            *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2).unwrap(), 16).unwrap();
         }
         out
     }

@@ -16,17 +16,16 @@ use crate::store::directory::Snapshot;
 
 use super::Transform;
 use super::config::{Role, Transformation};
+use super::mount_config;
 use super::op::{Input, Item, Options, Target, Use, ValuesOp};
 use super::parse::one_purpose;
+use super::purposes::{Given, Purpose};
 
 /// The most items of one request.
 pub(super) const MOST_ITEMS: usize = 10_000;
 
 /// The most transformations of one request: each is decided by itself.
 const MOST_TARGETS: usize = 64;
-
-/// Stands for a purpose that nobody configured. No transformation can list it: it is no name.
-const UNLISTED: &str = "(unlisted)";
 
 /// The largest value, in bytes.
 const MAX_VALUE_BYTES: usize = 1 << 20;
@@ -66,18 +65,21 @@ impl Targets<'_> {
         Ok(self.found.len() - 1)
     }
 
-    /// The purpose, if one of the transformations lists it or none has a list. Any other word of the caller's is kept out of the
-    /// ledger; it would not have revealed anything.
-    pub(super) fn listed(&self, purpose: String) -> String {
-        let lists = self.found.iter().filter_map(|target| {
-            let stored = self.snapshot.get::<Transformation>(ControlKind::Transformation, self.mount, target.name.as_deref()?);
-            stored.ok().flatten().filter(|transformation| !transformation.purposes.is_empty())
-        });
-        let mut lists = lists.peekable();
-        if lists.peek().is_none() || lists.any(|transformation| transformation.purposes.contains(&purpose)) {
-            return purpose;
+    /// The purpose as the lists of the transformations know it.
+    pub(super) fn listed(&self, purpose: String) -> Result<Purpose, Fault> {
+        let mut given = Given::new(purpose);
+        let mut without = false;
+        for target in &self.found {
+            let stored = |name: &str| self.snapshot.get::<Transformation>(ControlKind::Transformation, self.mount, name).ok().flatten();
+            match target.name.as_deref().and_then(stored) {
+                Some(transformation) if !transformation.purposes.is_empty() => given.look_in(&transformation.purposes),
+                _ => without = true,
+            }
         }
-        UNLISTED.to_owned()
+        if without {
+            given.look_in(&mount_config::of_mount(self.snapshot, self.mount)?.purposes);
+        }
+        Ok(given.judged())
     }
 
     /// A stored thing that cannot be honoured counts as absent here; carrying the operation out says so.
@@ -103,7 +105,7 @@ impl Transform {
         mut members: Members,
         usage: Use,
         role: String,
-        format: bool,
+        format: Option<String>,
     ) -> Result<(ValuesOp, usize), Fault> {
         let mut purpose = one_purpose(call.purpose.clone(), &mut members)?;
         let around = Around {
@@ -135,14 +137,13 @@ impl Transform {
             }
             None => {
                 let reference = members.word("reference")?;
-                drop(members.take("tweak"));
                 let value = read_value(&mut members, usage)?;
                 let target = targets.index(around.transformation)?;
                 vec![Item { input: Ok(Input { target, value, options: around.options }), reference }]
             }
         };
         unknown += members.finish(&[])?;
-        let purpose = purpose.map(|word| targets.listed(word));
+        let purpose = purpose.map(|word| targets.listed(word)).transpose()?;
         let mut targets = targets.found;
         if targets.is_empty() {
             // Not one item could be read: the role alone is what the request concerns.
@@ -173,7 +174,6 @@ impl Transform {
         let mut purpose = None;
         let mut read = || -> Result<(Option<String>, Plaintext, Options), Fault> {
             purpose = one_purpose(None, &mut members)?;
-            drop(members.take("tweak"));
             let wanted = read_transformation(&mut members)?.or_else(|| around.transformation.clone());
             let options = self.read_options(call, &mut members, usage, &around.options)?;
             Ok((wanted, read_value(&mut members, usage)?, options))
@@ -193,8 +193,9 @@ impl Transform {
 
     /// What only an encode takes; elsewhere these members are nobody's.
     pub(super) fn read_options(&self, call: &Call, members: &mut Members, usage: Use, around: &Options) -> Result<Options, Fault> {
+        let tweak = members.word("tweak")?.filter(|tweak| !tweak.is_empty()).or_else(|| around.tweak.clone());
         if usage != Use::Encode && !usage.by_value() {
-            return Ok(Options::default());
+            return Ok(Options { tweak, ..Options::default() });
         }
         if usage != Use::Encode {
             refuse_range(members)?;
@@ -206,7 +207,7 @@ impl Transform {
         let subject = self.read_subject(call, members, around)?;
         // An item's own end replaces the one around it as a whole.
         let (ttl, expiration) = if ttl.is_none() && expiration.is_none() { (around.ttl, around.expiration) } else { (ttl, expiration) };
-        Ok(Options { ttl, expiration, metadata: metadata.or_else(|| around.metadata.clone()), subject })
+        Ok(Options { ttl, expiration, metadata: metadata.or_else(|| around.metadata.clone()), subject, tweak })
     }
 
     fn read_subject(&self, call: &Call, members: &mut Members, around: &Options) -> Result<Option<[u8; 32]>, Fault> {
@@ -239,10 +240,8 @@ fn read_value(members: &mut Members, usage: Use) -> Result<Plaintext, Fault> {
     if usage == Use::Encode && value.is_empty() {
         return Err(members.wrong("value", "is empty, there is nothing to encode"));
     }
-    if usage == Use::Encode || usage.by_value() {
-        if value.len() > MAX_VALUE_BYTES {
-            return Err(members.wrong("value", "is larger than 1 MiB"));
-        }
+    if (usage == Use::Encode || usage.by_value()) && value.len() > MAX_VALUE_BYTES {
+        return Err(members.wrong("value", "is larger than 1 MiB"));
     }
     Ok(value)
 }
@@ -360,6 +359,12 @@ pub(super) fn answer(op: &ValuesOp, mut results: Vec<Result<Answered, Fault>>) -
 pub(super) fn concerns_all(fault: &Fault) -> bool {
     matches!(
         fault,
-        Fault::Unavailable(_) | Fault::Sealed | Fault::OutcomeUnknown | Fault::Internal(_) | Fault::Conflict(_) | Fault::TooMany { .. }
+        Fault::Unavailable(_)
+            | Fault::Sealed
+            | Fault::OutcomeUnknown
+            | Fault::Internal(_)
+            | Fault::Conflict(_)
+            | Fault::TooMany { .. }
+            | Fault::LimitReached { .. }
     )
 }

@@ -7,6 +7,8 @@ use crate::model::clock::Timestamp;
 use crate::model::document::Node;
 use crate::model::fault::{Complaint, Fault};
 
+use super::form::settings::{FormSettings, Kind};
+
 /// Which transformations callers may use together under one name. The names need not exist yet.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Role {
@@ -39,7 +41,7 @@ impl MappingMode {
     }
 }
 
-/// A tokenization transformation.
+/// A transformation. Most members concern tokenization only.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Transformation {
     /// Never reused: rows name the transformation by it.
@@ -59,12 +61,19 @@ pub struct Transformation {
     pub prefix: String,
     /// The purposes for which it reveals; empty: any, or none given.
     pub purposes: Vec<String>,
+    /// Values of an account within an hour; 0: what the mount says.
+    #[serde(default)]
+    pub max_encoded_per_hour: u64,
+    #[serde(default)]
+    pub max_revealed_per_hour: u64,
     pub latest_version: u32,
     /// Versions below it are destroyed.
     pub min_available_version: u32,
     /// Versions below it are there and not used.
     pub min_decryption_version: u32,
     pub created: Timestamp,
+    #[serde(default)]
+    pub form: FormSettings,
 }
 
 /// What tokens begin with unless the transformation says otherwise.
@@ -84,29 +93,19 @@ impl Transformation {
             class: None,
             prefix: DEFAULT_PREFIX.to_owned(),
             purposes: Vec::new(),
+            max_encoded_per_hour: 0,
+            max_revealed_per_hour: 0,
             latest_version: 1,
             min_available_version: 1,
             min_decryption_version: 1,
             created,
+            form: FormSettings::default(),
         }
     }
 
     #[must_use]
     pub fn allows_role(&self, role: &str) -> bool {
         self.allowed_roles.iter().any(|pattern| matches_glob(pattern, role))
-    }
-
-    /// Refuses to reveal for a purpose that is not on the list.
-    pub fn check_purpose(&self, purpose: Option<&str>) -> Result<(), Fault> {
-        if self.purposes.is_empty() || purpose.is_some_and(|given| self.purposes.iter().any(|known| known == given)) {
-            return Ok(());
-        }
-        let what = if purpose.is_some() {
-            "is none of those that the transformation reveals for"
-        } else {
-            "is missing, name one that the transformation reveals for"
-        };
-        Err(Fault::Invalid(Complaint::new(what).at("purpose").stored(self.purposes.join(", "))))
     }
 
     /// When a token made at `now` ends. `ttl` and `until` are what the caller asked for.
@@ -130,6 +129,16 @@ impl Transformation {
     /// As Vault answers a read, and what is ours.
     #[must_use]
     pub fn to_node(&self) -> Node {
+        if self.form.kind != Kind::Tokenization {
+            let mut members = vec![
+                ("allowed_roles".to_owned(), Node::texts(self.allowed_roles.iter().cloned())),
+                ("class".to_owned(), Node::text_or_null(self.class.clone())),
+                ("creation_time".to_owned(), Node::text(self.created.to_rfc3339())),
+                ("purposes".to_owned(), Node::texts(self.purposes.iter().cloned())),
+            ];
+            members.extend(self.form.members());
+            return Node::Object(members);
+        }
         let number = |number: u64| Node::Number(number.to_string().into_boxed_str());
         Node::object([
             ("allowed_roles", Node::texts(self.allowed_roles.iter().cloned())),
@@ -138,13 +147,15 @@ impl Transformation {
             ("creation_time", Node::text(self.created.to_rfc3339())),
             ("deletion_allowed", Node::Bool(self.deletion_allowed)),
             ("mapping_mode", Node::text(self.mapping_mode.name())),
+            ("max_encoded_per_hour", number(self.max_encoded_per_hour)),
+            ("max_revealed_per_hour", number(self.max_revealed_per_hour)),
             ("max_ttl", number(self.max_ttl)),
             ("per_value_audit", Node::Bool(self.per_value_audit)),
             ("prefix", Node::text(self.prefix.clone())),
             ("purposes", Node::texts(self.purposes.iter().cloned())),
-            ("shape", Node::text("opaque")),
+            ("shape", Node::text(self.form.shape_name())),
             ("stores", Node::texts(["builtin/internal"])),
-            ("templates", Node::List(Vec::new())),
+            ("templates", Node::texts(self.form.template.clone())),
             ("type", Node::text("tokenization")),
         ])
     }
@@ -252,17 +263,5 @@ mod tests {
         assert_eq!(transformation.expiry(NOW, Some(hour), None), Ok(Some(NOW.plus(hour))));
         assert!(transformation.expiry(NOW, Some(hour * 2), None).is_err());
         assert!(transformation.expiry(NOW, None, Some(NOW.plus(hour * 2))).is_err());
-    }
-
-    #[test]
-    fn a_purpose_must_be_on_the_list_where_there_is_one() {
-        let mut transformation = Transformation::new(1, NOW);
-        assert!(transformation.check_purpose(None).is_ok() && transformation.check_purpose(Some("anything")).is_ok());
-        transformation.purposes = vec!["claims".to_owned(), "support".to_owned()];
-        assert!(transformation.check_purpose(Some("claims")).is_ok());
-        for wrong in [None, Some("Claims"), Some(""), Some("claims,support")] {
-            let refused = transformation.check_purpose(wrong).expect_err("refused").to_string();
-            assert!(refused.starts_with("`purpose` ") && refused.ends_with("(`claims, support`)"), "{refused}");
-        }
     }
 }

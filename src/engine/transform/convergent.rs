@@ -21,12 +21,12 @@ use crate::store::work::Work;
 
 use super::Transform;
 use super::decode::{decrypt, version_of};
-use super::encode::{NewRow, Planned, STRETCH, encode_one, note_ids, same_subject, subject_of, with_capacity};
+use super::encode::{NewRow, Planned, STRETCH, concerned, encode_one, note_ids, subject_of, with_capacity};
 use super::op::ValuesOp;
 use super::per_value::PerValue;
 use super::place::{TokenMetadata, TokenRowId, TokenValue};
 use super::run::{Ready, Results};
-use super::subjects::SubjectKey;
+use super::subjects::{SubjectKey, note_subjects};
 
 /// The derivations of one request. Those under subjects' keys are gone with it.
 #[derive(Default)]
@@ -153,7 +153,7 @@ impl Transform {
     ) -> Result<Results, Fault> {
         let (mount, now) = (work.mount_id(), work.now());
         let subjects = self.subject_keys(work, planned.iter().flatten().filter_map(|plan| plan.input.options.subject)).await?;
-        work.facts.subject = same_subject(&planned);
+        let concerned: Vec<_> = planned.iter().map(|plan| plan.as_ref().ok().map(concerned)).collect();
         let (mut wanted, sources) = gather(&planned, &subjects).await?;
         let open = known_values(&mut wanted, mount, now, work).await?;
         let plain = sources.iter().filter(|source| matches!(source, Ok(Source::Plain(_)))).count();
@@ -188,6 +188,7 @@ impl Transform {
         }
         note_ids(work, &named);
         per_value.note(work);
+        note_subjects(&concerned, &results, work);
         if !op.batch {
             work.facts.digest = rows.value.first().map(|value| goldfin_crypto::digest::sha256(&[value]));
         }

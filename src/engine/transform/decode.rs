@@ -20,8 +20,8 @@ use super::encode::{STRETCH, note_ids};
 use super::op::{Use, ValuesOp};
 use super::per_value::{self, PerValue};
 use super::place::{TokenMetadata, TokenRowId, TokenValue};
-use super::run::{Ready, Results, input_of, not_a_token, read_metadata, read_token};
-use super::subjects::unwrap_subject;
+use super::run::{Ready, Results, input_of, not_a_token, read_metadata};
+use super::subjects::{Concerned, note_subjects, unwrap_subject};
 
 /// A token that was read: the transformation that it is one of, its row's number, its secret.
 struct Shown<'a> {
@@ -44,7 +44,7 @@ impl Transform {
         let ids: Vec<i64> = shown.iter().flatten().flatten().map(|shown| shown.id).collect();
         note_ids(work, &ids);
         let rows = self.rows(work, &ids).await?;
-        work.facts.subject = same_subject(&shown, &rows);
+        let concerned = concerned(&shown, &rows);
         let mut opener = Opener { barrier: &self.tools.barrier, mount: work.mount_id(), now: work.now(), subjects: HashMap::new() };
         let mut per_value = PerValue::of(targets.iter().flatten());
         let mut results = Vec::with_capacity(shown.len());
@@ -63,6 +63,7 @@ impl Transform {
             }));
             per_value.add(named);
         }
+        note_subjects(&concerned, &results, work);
         per_value.note(work);
         if let ([Err(fault)], false) = (results.as_slice(), op.batch) {
             work.facts.reason = reason(fault);
@@ -126,7 +127,7 @@ fn show<'a>(op: &'a ValuesOp, targets: &'a [Result<Ready, Fault>]) -> Vec<Result
         .iter()
         .map(|item| {
             let (input, ready) = input_of(item, targets)?;
-            Ok(read_token(&ready.keys.format, &input.value).map(|(id, secret)| Shown { ready, id, secret }))
+            Ok(ready.read(&input.value).map(|(id, secret)| Shown { ready, id, secret }))
         })
         .collect()
 }
@@ -217,16 +218,14 @@ fn as_validity(opened: Result<Answered, Fault>) -> Result<Answered, Fault> {
     }
 }
 
-/// The one subject of all rows that were found.
-fn same_subject(shown: &[Result<Result<Shown<'_>, Fault>, Fault>], rows: &HashMap<i64, TokenRow>) -> Option<[u8; 32]> {
-    let mut hashes = shown
-        .iter()
-        .flatten()
-        .flatten()
-        .filter_map(|shown| rows.get(&shown.id).filter(|row| row.transformation == shown.ready.config.number))
-        .map(|row| row.subject_hash.as_deref());
-    let first = hashes.next()??;
-    if hashes.all(|hash| hash == Some(first)) { first.try_into().ok() } else { None }
+/// Whom the rows that were found are about.
+fn concerned<'a>(shown: &[Result<Result<Shown<'a>, Fault>, Fault>], rows: &HashMap<i64, TokenRow>) -> Vec<Option<Concerned<'a>>> {
+    let of = |shown: &Shown<'a>| {
+        let row = rows.get(&shown.id).filter(|row| row.transformation == shown.ready.config.number)?;
+        let subject = row.subject_hash.as_deref().and_then(|hash| hash.try_into().ok());
+        Some(Concerned { subject, class: shown.ready.config.class.as_deref() })
+    };
+    shown.iter().map(|shown| shown.as_ref().ok().and_then(|shown| shown.as_ref().ok()).and_then(of)).collect()
 }
 
 fn reason(fault: &Fault) -> Option<&'static str> {

@@ -18,7 +18,7 @@ use super::op::{Input, ValuesOp};
 use super::per_value::PerValue;
 use super::place::{TokenMetadata, TokenRowId, TokenSecretPlace, TokenValue};
 use super::run::{Ready, Results, input_of};
-use super::subjects::SubjectKey;
+use super::subjects::{Concerned, SubjectKey, note_subjects};
 
 /// Values that are encrypted before others get their turn on this thread.
 pub(super) const STRETCH: usize = 128;
@@ -49,7 +49,7 @@ impl Transform {
         let subjects = Box::pin(self.subject_keys(work, planned.iter().flatten().filter_map(|plan| plan.input.options.subject))).await?;
         let ids = self.ids.take(work.store(), count).await?;
         note_ids(work, &ids);
-        work.facts.subject = same_subject(&planned);
+        let concerned: Vec<_> = planned.iter().map(|plan| plan.as_ref().ok().map(concerned)).collect();
 
         let mut named = PerValue::of(targets.iter().flatten());
         let mut results = Vec::with_capacity(planned.len());
@@ -71,6 +71,7 @@ impl Transform {
                 }
             });
         }
+        note_subjects(&concerned, &results, work);
         named.note(work);
         if !rows.is_empty() {
             if !op.batch {
@@ -163,10 +164,8 @@ pub(super) fn note_ids(work: &mut Work, ids: &[i64]) {
     }
 }
 
-pub(super) fn same_subject(planned: &[Result<Planned<'_>, Fault>]) -> Option<[u8; 32]> {
-    let mut subjects = planned.iter().flatten().map(|plan| plan.input.options.subject);
-    let first = subjects.next()??;
-    subjects.all(|subject| subject == Some(first)).then_some(first)
+pub(super) fn concerned<'a>(plan: &Planned<'a>) -> Concerned<'a> {
+    Concerned { subject: plan.input.options.subject, class: plan.ready.config.class.as_deref() }
 }
 
 pub(super) fn with_capacity(count: usize) -> NewTokens {

@@ -17,6 +17,8 @@ use crate::store::error::StoreError;
 use crate::store::transform::{self, BLOCK, TransformKeyRow};
 
 use super::config::Transformation;
+use super::form::settings::Kind;
+use super::form::shape::ShapeKeys;
 use super::place::{TransformKeyPlace, transform_key_id};
 
 /// Transformations whose keys are held at the same time; beyond it all are forgotten and read anew.
@@ -33,6 +35,8 @@ pub struct TransformationKeys {
     pub audit: MacKey,
     /// Authenticates the values of a snapshot.
     pub snapshot: MacKey,
+    /// Where the transformation makes shaped tokens.
+    pub shape: Option<ShapeKeys>,
     pub(super) versions: Vec<(u32, DataKey)>,
 }
 
@@ -123,7 +127,9 @@ fn unwrap(
     let convergent = transformation.convergent.then(|| Convergent::new(&base, number));
     let snapshot = MacKey::new(base.derive(Purpose::SnapshotMac, &[]));
     let audit = MacKey::new(base.derive(Purpose::ValueAudit, &[]));
-    Ok(TransformationKeys { format: format(&transformation.prefix, &base).map_err(fault)?, convergent, audit, snapshot, versions })
+    let shaped = transformation.form.kind == Kind::Tokenization && transformation.form.template.is_some();
+    let shape = shaped.then(|| ShapeKeys::new(&base));
+    Ok(TransformationKeys { format: format(&transformation.prefix, &base).map_err(fault)?, convergent, audit, snapshot, shape, versions })
 }
 
 /// Hands out the ids of new tokens, from blocks that this node took. What is left of a block at the end is never used.

@@ -10,11 +10,15 @@ mod convergent;
 mod decode;
 mod encode;
 mod find;
+mod form;
 mod keys;
+mod limits;
+mod mount_config;
 mod op;
 mod parse;
 mod per_value;
 pub mod place;
+mod purposes;
 mod redact;
 mod run;
 mod settings;
@@ -34,7 +38,10 @@ use crate::store::token_lookup::TokenLookup;
 use crate::store::work::Work;
 
 use super::{Engine, Tools};
+use form::FormCache;
+use form::run::Serials;
 use keys::{KeyCache, TokenIds};
+use limits::Limits;
 pub use op::TransformOp;
 
 /// The engine of all transform mounts.
@@ -43,13 +50,24 @@ pub struct Transform {
     tools: Tools,
     keys: KeyCache,
     ids: TokenIds,
+    serials: Serials,
+    forms: FormCache,
     lookup: TokenLookup,
+    limits: Limits,
 }
 
 impl Transform {
     #[must_use]
     pub fn new(tools: Tools) -> Self {
-        Self { tools, keys: KeyCache::default(), ids: TokenIds::default(), lookup: TokenLookup::default() }
+        Self {
+            tools,
+            keys: KeyCache::default(),
+            ids: TokenIds::default(),
+            serials: Serials::default(),
+            forms: FormCache::default(),
+            lookup: TokenLookup::default(),
+            limits: Limits::default(),
+        }
     }
 
     /// Forgets the unwrapped keys: the directory or the keyring changed.

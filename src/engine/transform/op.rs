@@ -10,7 +10,11 @@ use crate::model::clock::Timestamp;
 use crate::model::fault::Fault;
 use crate::model::operation::{Circumstances, Operation, Resource, ResourceKind};
 
+use crate::store::disclosure::Page;
+
 use super::config::subject_name;
+use super::limits::Harm;
+use super::purposes::Purpose;
 use super::redact::TextOp;
 use super::settings::SettingOp;
 use super::state::StateOp;
@@ -48,6 +52,15 @@ pub(super) enum Use {
 }
 
 impl Use {
+    /// What a limit counts.
+    pub(super) fn harm(self) -> Option<Harm> {
+        match self {
+            Self::Encode => Some(Harm::Encoded),
+            Self::Decode => Some(Harm::Revealed),
+            Self::Validate | Self::Metadata | Self::DeleteByToken | Self::Tokenized | Self::Tokens | Self::DeleteByValue => None,
+        }
+    }
+
     /// What begins with a value that may have a token already.
     pub(super) fn by_value(self) -> bool {
         matches!(self, Self::Tokenized | Self::Tokens | Self::DeleteByValue)
@@ -67,14 +80,14 @@ impl Use {
 pub(super) struct ValuesOp {
     pub usage: Use,
     pub role: String,
-    /// A format was asked for behind the role's name.
-    pub format: bool,
+    /// The format that was asked for behind the role's name.
+    pub format: Option<String>,
     /// The transformations that the items concern, each once; at least one.
     pub targets: Vec<Target>,
     pub items: Vec<Item>,
     /// Whether the answer is a list.
     pub batch: bool,
-    pub purpose: Option<String>,
+    pub purpose: Option<Purpose>,
     /// The status of a batch that failed in part.
     pub partial_failure: Option<u16>,
 }
@@ -110,6 +123,8 @@ pub(super) struct Options {
     /// A JSON object of strings.
     pub metadata: Option<Arc<Plaintext>>,
     pub subject: Option<[u8; 32]>,
+    /// What format-preserving encryption is tweaked with, in base64; of decoding too.
+    pub tweak: Option<String>,
 }
 
 #[derive(Debug)]
@@ -124,7 +139,7 @@ pub(super) enum SubjectAct {
     Read,
     Erase,
     Export { after: i64, limit: i64, purpose: Option<String> },
-    Disclosures { before: Option<(Timestamp, i32, i64)>, limit: i64 },
+    Disclosures(Page),
 }
 
 impl ValuesOp {
@@ -140,6 +155,10 @@ impl ValuesOp {
         let names: Vec<&str> = self.targets.iter().map(|target| target.name.as_deref().unwrap_or(&self.role)).collect();
         Resource::within(ResourceKind::Transformation, mount, &names.join(",")).with_class(classes(self.targets.iter()))
     }
+}
+
+fn word(values: &ValuesOp) -> Option<String> {
+    values.purpose.as_ref().map(|purpose| purpose.word.clone())
 }
 
 /// The classes of transformations as an entry names them.
@@ -160,7 +179,7 @@ impl Operation for TransformOp {
                 SubjectAct::Read => Action::ReadSubject,
                 SubjectAct::Erase => Action::EraseSubject,
                 SubjectAct::Export { .. } => Action::ExportSubject,
-                SubjectAct::Disclosures { .. } => Action::ListDisclosures,
+                SubjectAct::Disclosures(_) => Action::ListDisclosures,
             },
         }
     }
@@ -181,13 +200,20 @@ impl Operation for TransformOp {
 
     fn circumstances(&self) -> Circumstances {
         let (purpose, batch_size) = match &self.what {
-            What::Values(values) => (values.purpose.clone(), values.items.len()),
-            What::Text(text) => (text.values.purpose.clone(), text.count.max(1)),
+            What::Values(values) => (word(values), values.items.len()),
+            What::Text(text) => (word(&text.values), text.count.max(1)),
             What::State(state) => state.circumstances(),
             What::Subject(SubjectOp { act: SubjectAct::Export { purpose, .. }, .. }) => (purpose.clone(), 1),
             What::Setting(_) | What::Subject(_) => (None, 1),
         };
         Circumstances { purpose, batch_size: u64::try_from(batch_size).unwrap_or(u64::MAX), grants: Vec::new() }
+    }
+
+    fn recorded_purpose(&self) -> Option<String> {
+        match &self.what {
+            What::Values(values) | What::Text(TextOp { values, .. }) => values.purpose.as_ref().map(Purpose::for_the_entry),
+            _ => self.circumstances().purpose,
+        }
     }
 
     fn parts(&self) -> Vec<Resource> {

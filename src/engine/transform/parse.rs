@@ -5,9 +5,16 @@ use crate::model::clock::Timestamp;
 use crate::model::fault::Fault;
 use crate::model::members::Members;
 use crate::model::path::is_name;
+use crate::store::control::ControlKind;
+use crate::store::disclosure::Page;
 
 use super::Transform;
+use super::config::Transformation;
+use super::form::settings::Kind;
+use super::form::stored::FormOp;
+use super::mount_config::{self, CONFIG};
 use super::op::{SubjectAct, SubjectOp, TransformOp, Use, What};
+use super::purposes::Given;
 use super::settings::{SettingOp, name_of, read_draft, read_role, read_version};
 
 /// Disclosures and exported values of one answer, unless the caller says otherwise, and at most.
@@ -23,35 +30,31 @@ impl Transform {
         let tail = std::mem::take(&mut call.tail);
         let segments: Vec<&str> = if tail.is_empty() { Vec::new() } else { tail.split('/').collect() };
         let (what, unknown) = match segments.as_slice() {
-            ["encode", role] => self.values(call, Use::Encode, role, false)?,
-            ["decode", role] => self.values(call, Use::Decode, role, false)?,
-            ["decode", role, _format] => self.values(call, Use::Decode, role, true)?,
-            ["validate", role] => self.values(call, Use::Validate, role, false)?,
-            ["metadata", role] => self.values(call, Use::Metadata, role, false)?,
-            ["tokens", role] if call.verb == Verb::Delete => self.values(call, Use::DeleteByToken, role, false)?,
-            ["tokenized", role] if call.verb == Verb::Delete => self.values(call, Use::DeleteByValue, role, false)?,
-            ["tokens", role] => self.values(call, Use::Tokens, role, false)?,
-            ["tokenized", role] => self.values(call, Use::Tokenized, role, false)?,
+            ["encode", role] => self.values(call, Use::Encode, role, None)?,
+            ["decode", role] => self.values(call, Use::Decode, role, None)?,
+            ["decode", role, format] => self.values(call, Use::Decode, role, Some(name_of(format)?))?,
+            ["validate", role] => self.values(call, Use::Validate, role, None)?,
+            ["metadata", role] => self.values(call, Use::Metadata, role, None)?,
+            ["tokens", role] if call.verb == Verb::Delete => self.values(call, Use::DeleteByToken, role, None)?,
+            ["tokenized", role] if call.verb == Verb::Delete => self.values(call, Use::DeleteByValue, role, None)?,
+            ["tokens", role] => self.values(call, Use::Tokens, role, None)?,
+            ["tokenized", role] => self.values(call, Use::Tokenized, role, None)?,
             ["subjects", ..] => self.subject(call, &segments)?,
             ["transformations", "tokenization", act @ ("snapshot" | "restore" | "export-decoded"), name] => {
                 let (state, unknown) = self.read_state(call, act, name)?;
                 (What::State(state), unknown)
             }
-            ["template" | "alphabet", ..] => return Err(Fault::invalid("templates and alphabets are not supported yet")),
-            ["transformations", "fpe" | "masking", ..] => {
-                return Err(Fault::invalid("transformations of this type are not supported yet, use `transformations/tokenization`"));
-            }
             ["redact", role] => self.texts(call, Use::Encode, role)?,
             ["restore", role] => self.texts(call, Use::Decode, role)?,
             other => {
-                let (setting, unknown) = setting(&mut call, other)?;
+                let (setting, unknown) = self.setting(&mut call, other)?;
                 (What::Setting(setting), unknown)
             }
         };
         Ok(TransformOp { mount, what, unknown })
     }
 
-    fn values(&self, mut call: Call, usage: Use, role: &str, format: bool) -> Result<(What, usize), Fault> {
+    fn values(&self, mut call: Call, usage: Use, role: &str, format: Option<String>) -> Result<(What, usize), Fault> {
         let by_deletion = matches!(usage, Use::DeleteByToken | Use::DeleteByValue);
         if !by_deletion && call.verb != Verb::Write {
             return Err(Fault::WrongVerb);
@@ -78,6 +81,11 @@ impl Transform {
         let after = |members: &mut Members, call: &Call| -> Result<Option<String>, Fault> {
             Ok(call.query.value("after").map(str::to_owned).or(members.word("after")?))
         };
+        let moment = |members: &mut Members, call: &Call, name: &'static str| -> Result<Option<Timestamp>, Fault> {
+            let given = call.query.value(name).map(str::to_owned).or(members.word(name)?).filter(|text| !text.is_empty());
+            let wrong = || members.wrong(name, "must be a moment as RFC 3339 writes it");
+            given.map(|text| Timestamp::from_rfc3339(&text).ok_or_else(wrong)).transpose()
+        };
         let (named, act) = match (segments, call.verb) {
             (["subjects"], Verb::Delete) | (["subjects", "erase"], Verb::Write) => (None, "erase"),
             (["subjects", "lookup"], Verb::Write) => (None, "read"),
@@ -99,7 +107,8 @@ impl Transform {
                     Some(text) => Some(parse_page(&text).ok_or_else(|| members.wrong("after", "must be the `next` of the page before"))?),
                     None => None,
                 };
-                SubjectAct::Disclosures { before, limit: page(&mut members, &call)? }
+                let (since, until) = (moment(&mut members, &call, "since")?, moment(&mut members, &call, "until")?);
+                SubjectAct::Disclosures(Page { since, until, before, limit: page(&mut members, &call)? })
             }
             "export" => {
                 let after = match after(&mut members, &call)? {
@@ -107,12 +116,26 @@ impl Transform {
                     None => 0,
                 };
                 let purpose = one_purpose(call.purpose.take(), &mut members)?;
+                let purpose = purpose.map(|word| self.listed_somewhere(&call, word)).transpose()?;
                 SubjectAct::Export { after, limit: page(&mut members, &call)?, purpose }
             }
             _ => SubjectAct::Read,
         };
         let unknown = members.finish(&[])?;
         Ok((What::Subject(SubjectOp { hash, act }), unknown))
+    }
+
+    /// An export may reveal values of any transformation of the mount.
+    fn listed_somewhere(&self, call: &Call, word: String) -> Result<String, Fault> {
+        let (snapshot, mount, mut given) = (self.snapshot(), call.mount.id, Given::new(word));
+        given.look_in(&mount_config::of_mount(&snapshot, mount)?.purposes);
+        for name in snapshot.names(ControlKind::Transformation, mount) {
+            // One that cannot be honoured counts as absent; carrying the operation out says so.
+            if let Ok(Some(transformation)) = snapshot.get::<Transformation>(ControlKind::Transformation, mount, name) {
+                given.look_in(&transformation.purposes);
+            }
+        }
+        Ok(given.judged().for_the_entry())
     }
 
     pub(super) fn subject_hash(&self, call: &Call, members: &Members, subject: &goldfin_crypto::Plaintext) -> Result<[u8; 32], Fault> {
@@ -152,36 +175,60 @@ fn parse_page(text: &str) -> Option<(Timestamp, i32, i64)> {
     parts.next().is_none().then_some(at)
 }
 
-fn setting(call: &mut Call, segments: &[&str]) -> Result<(SettingOp, usize), Fault> {
-    let verb = call.verb;
-    let filter = call.query.value("filter").map(str::to_owned);
-    let mut members = call.members()?;
-    let op = match (segments, verb) {
-        (["role"], Verb::List) => SettingOp::ListRoles(filter),
-        (["role", name], Verb::Read) => SettingOp::ReadRole(name_of(name)?),
-        (["role", name], Verb::Write) => SettingOp::WriteRole(name_of(name)?, read_role(&mut members)?),
-        (["role", name], Verb::Delete) => SettingOp::DeleteRole(name_of(name)?),
-        (["transformation" | "transformations"], Verb::List) => SettingOp::ListTransformations { filter, all: true },
-        (["transformations", "tokenization"], Verb::List) => SettingOp::ListTransformations { filter, all: false },
-        (["transformations", "tokenization", "keys"] | ["tokenization", "keys"], Verb::List) => SettingOp::ListKeys(filter),
-        (["transformation", name] | ["transformations", "tokenization", name], Verb::Read) => SettingOp::ReadTransformation(name_of(name)?),
-        (["transformation", name], Verb::Write) => {
-            SettingOp::WriteTransformation(name_of(name)?, Box::new(read_draft(&mut members, false)?))
-        }
-        (["transformations", "tokenization", name], Verb::Write) => {
-            SettingOp::WriteTransformation(name_of(name)?, Box::new(read_draft(&mut members, true)?))
-        }
-        (["transformation", name] | ["transformations", "tokenization", name], Verb::Delete) => {
-            SettingOp::DeleteTransformation(name_of(name)?)
-        }
-        (["transformations", "tokenization", "keys", rest @ ..] | ["tokenization", "keys", rest @ ..], verb) => {
-            key_setting(&mut members, rest, verb)?
-        }
-        (["role" | "transformation" | "transformations" | "tokenization", ..], _) => return Err(Fault::WrongVerb),
-        _ => return Err(Fault::not_found("the transform engine has no such path")),
-    };
-    let unknown = members.finish(&[])?;
-    Ok((op, unknown))
+impl Transform {
+    fn setting(&self, call: &mut Call, segments: &[&str]) -> Result<(SettingOp, usize), Fault> {
+        let verb = call.verb;
+        let filter = call.query.value("filter").map(str::to_owned);
+        let mut members = call.members()?;
+        let op = match (segments, verb) {
+            ([CONFIG], Verb::Read) => SettingOp::ReadConfig,
+            ([CONFIG], Verb::Write) => SettingOp::WriteConfig(mount_config::read_draft(&mut members)?),
+            (["role"], Verb::List) => SettingOp::ListRoles(filter),
+            (["role", name], Verb::Read) => SettingOp::ReadRole(name_of(name)?),
+            (["role", name], Verb::Write) => SettingOp::WriteRole(name_of(name)?, read_role(&mut members)?),
+            (["role", name], Verb::Delete) => SettingOp::DeleteRole(name_of(name)?),
+            (["template" | "alphabet", ..], verb) => SettingOp::Form(FormOp::read(&mut members, segments, verb, filter)?),
+            (["transformations", "tokenization", "keys"] | ["tokenization", "keys"], Verb::List) => SettingOp::ListKeys(filter),
+            (["transformations", "tokenization", "keys", rest @ ..] | ["tokenization", "keys", rest @ ..], verb) => {
+                key_setting(&mut members, rest, verb)?
+            }
+            (["transformation" | "transformations"], Verb::List) => SettingOp::ListTransformations { filter, kind: None },
+            (["transformation", name], verb) => {
+                let name = name_of(name)?;
+                let stored = self.snapshot().get::<Transformation>(ControlKind::Transformation, call.mount.id, &name).ok().flatten();
+                let kind = stored.map(|stored| stored.form.kind).unwrap_or_default();
+                transformation_setting(&mut members, (name, kind), verb, None)?
+            }
+            (["transformations", kind], Verb::List) => SettingOp::ListTransformations { filter, kind: Some(known_kind(kind)?) },
+            (["transformations", kind, name], verb) => {
+                let kind = known_kind(kind)?;
+                transformation_setting(&mut members, (name_of(name)?, kind), verb, Some(kind))?
+            }
+            ([CONFIG, ..] | ["role" | "transformation" | "transformations" | "tokenization", ..], _) => return Err(Fault::WrongVerb),
+            _ => return Err(no_path()),
+        };
+        let unknown = members.finish(&[])?;
+        Ok((op, unknown))
+    }
+}
+
+/// `typed`: the type that the path names.
+fn transformation_setting(members: &mut Members, of: (String, Kind), verb: Verb, typed: Option<Kind>) -> Result<SettingOp, Fault> {
+    let (name, kind) = of;
+    match verb {
+        Verb::Read => Ok(SettingOp::ReadTransformation(kind, name)),
+        Verb::Write => Ok(SettingOp::WriteTransformation(name, Box::new(read_draft(members, typed)?))),
+        Verb::Delete => Ok(SettingOp::DeleteTransformation(kind, name)),
+        _ => Err(Fault::WrongVerb),
+    }
+}
+
+fn known_kind(segment: &str) -> Result<Kind, Fault> {
+    Kind::from_name(segment).ok_or_else(no_path)
+}
+
+fn no_path() -> Fault {
+    Fault::not_found("the transform engine has no such path")
 }
 
 fn key_setting(members: &mut Members, segments: &[&str], verb: Verb) -> Result<SettingOp, Fault> {

@@ -18,26 +18,36 @@ use crate::store::{removed, transform};
 
 use super::Transform;
 use super::config::{MappingMode, Role, Transformation, matches_glob};
+use super::form::settings::{FormDraft, Kind};
+use super::form::stored::FormOp;
 use super::keys::{format, new_key};
+use super::mount_config::{CONFIG, MountDraft, read_limit};
 use super::place::TransformKeyPlace;
 
 /// The most names in one list of a setting.
 const MOST: usize = 1000;
 
+/// Members of a transformation that mean nothing where nothing is stored.
+const TOKENIZATION_ONLY: [&str; 7] = ["mapping_mode", "convergent", "max_ttl", "deletion_allowed", "prefix", "per_value_audit", "stores"];
+
 #[derive(Debug)]
 pub(super) enum SettingOp {
+    ReadConfig,
+    WriteConfig(MountDraft),
     ReadRole(String),
     WriteRole(String, Option<Vec<String>>),
     DeleteRole(String),
     ListRoles(Option<String>),
-    ReadTransformation(String),
+    ReadTransformation(Kind, String),
     WriteTransformation(String, Box<Draft>),
-    DeleteTransformation(String),
-    /// The old path lists all types.
+    DeleteTransformation(Kind, String),
+    /// Without a type, those of all types.
     ListTransformations {
         filter: Option<String>,
-        all: bool,
+        kind: Option<Kind>,
     },
+    /// Templates and alphabets.
+    Form(FormOp),
     ReadKey(String),
     ListKeys(Option<String>),
     RotateKey(String),
@@ -60,14 +70,18 @@ pub(super) struct Draft {
     class: Option<Option<String>>,
     prefix: Option<String>,
     purposes: Option<Vec<String>>,
+    form: FormDraft,
+    max_encoded_per_hour: Option<u64>,
+    max_revealed_per_hour: Option<u64>,
 }
 
 impl SettingOp {
     pub(super) fn action(&self) -> Action {
         match self {
-            Self::ReadRole(_) | Self::ReadTransformation(_) | Self::ReadKey(_) => Action::ReadSetting,
-            Self::WriteRole(..) | Self::WriteTransformation(..) => Action::WriteSetting,
-            Self::DeleteRole(_) | Self::DeleteTransformation(_) => Action::DeleteSetting,
+            Self::Form(form) => form.action(),
+            Self::ReadConfig | Self::ReadRole(_) | Self::ReadTransformation(..) | Self::ReadKey(_) => Action::ReadSetting,
+            Self::WriteConfig(_) | Self::WriteRole(..) | Self::WriteTransformation(..) => Action::WriteSetting,
+            Self::DeleteRole(_) | Self::DeleteTransformation(..) => Action::DeleteSetting,
             Self::ListRoles(_) | Self::ListTransformations { .. } | Self::ListKeys(_) => Action::ListSettings,
             Self::RotateKey(_) | Self::ConfigureKey(..) | Self::TrimKey(..) => Action::RotateSetting,
         }
@@ -76,13 +90,16 @@ impl SettingOp {
     /// The one place below the mount, whichever of its paths a request used.
     pub(super) fn place(&self) -> String {
         match self {
+            Self::ReadConfig | Self::WriteConfig(_) => CONFIG.to_owned(),
             Self::ReadRole(name) | Self::WriteRole(name, _) | Self::DeleteRole(name) => format!("role/{name}"),
             Self::ListRoles(_) => "role".to_owned(),
-            Self::ReadTransformation(name) | Self::WriteTransformation(name, _) | Self::DeleteTransformation(name) => {
-                format!("transformations/tokenization/{name}")
+            Self::ReadTransformation(kind, name) | Self::DeleteTransformation(kind, name) => {
+                format!("transformations/{}/{name}", kind.name())
             }
-            Self::ListTransformations { all: true, .. } => "transformations".to_owned(),
-            Self::ListTransformations { all: false, .. } => "transformations/tokenization".to_owned(),
+            Self::WriteTransformation(name, draft) => format!("transformations/{}/{name}", draft.form.kind.name()),
+            Self::ListTransformations { kind: None, .. } => "transformations".to_owned(),
+            Self::ListTransformations { kind: Some(kind), .. } => format!("transformations/{}", kind.name()),
+            Self::Form(form) => form.place(),
             Self::ReadKey(name) | Self::RotateKey(name) | Self::ConfigureKey(name, _) | Self::TrimKey(name, _) => {
                 format!("tokenization/keys/{name}")
             }
@@ -96,23 +113,13 @@ pub(super) fn read_role(members: &mut Members) -> Result<Option<Vec<String>>, Fa
     names(members, "transformations", is_name)
 }
 
-/// Reads a transformation's body. Members that concern other types (`template`, `tweak_source`, `masking_character`) are taken and
-/// mean nothing here, as in Vault.
-pub(super) fn read_draft(members: &mut Members, typed: bool) -> Result<Draft, Fault> {
-    let kind = members.word("type")?.filter(|kind| !kind.is_empty());
-    match kind.as_deref() {
-        Some("tokenization") => {}
-        None if typed => {}
-        None => return Err(members.missing("type")),
-        Some("fpe" | "masking") => return Err(members.wrong("type", "names a type that is not supported yet, use `tokenization`")),
-        Some(_) => return Err(members.wrong("type", "must be `tokenization`")),
-    }
-    for foreign in ["template", "templates", "tweak_source", "masking_character"] {
-        drop(members.take(foreign));
-    }
-    match members.word("shape")?.as_deref() {
-        None | Some("" | "opaque") => {}
-        Some(_) => return Err(members.wrong("shape", "is not supported yet except `opaque`")),
+/// Reads a transformation's body. Members that concern other types are taken and mean nothing here, as in Vault.
+pub(super) fn read_draft(members: &mut Members, typed: Option<Kind>) -> Result<Draft, Fault> {
+    let form = FormDraft::read(members, typed)?;
+    if form.kind != Kind::Tokenization {
+        for foreign in TOKENIZATION_ONLY {
+            drop(members.take(foreign));
+        }
     }
     if members.words("stores")?.is_some_and(|stores| stores.iter().any(|store| store != "builtin/internal")) {
         return Err(members.wrong("stores", "must be `builtin/internal`, goldfin stores tokens itself"));
@@ -138,8 +145,16 @@ pub(super) fn read_draft(members: &mut Members, typed: bool) -> Result<Draft, Fa
         deletion_allowed: members.flag("deletion_allowed")?,
         class,
         prefix: members.word("prefix")?.filter(|prefix| !prefix.is_empty()),
-        purposes: names(members, "purposes", |purpose| is_name(purpose) && purpose.len() <= 64)?,
+        purposes: read_purposes(members)?,
+        max_encoded_per_hour: read_limit(members, "max_encoded_per_hour")?,
+        max_revealed_per_hour: read_limit(members, "max_revealed_per_hour")?,
+        form,
     })
+}
+
+/// Reads a list of purposes.
+pub(super) fn read_purposes(members: &mut Members) -> Result<Option<Vec<String>>, Fault> {
+    names(members, "purposes", |purpose| is_name(purpose) && purpose.len() <= 64)
 }
 
 /// A version of a key out of a body.
@@ -165,6 +180,8 @@ impl Transform {
     pub(super) async fn settle(&self, setting: &SettingOp, unknown: usize, work: &mut Work) -> Result<Reply, Fault> {
         let mount = work.mount_id();
         match setting {
+            SettingOp::ReadConfig => self.read_mount_config(mount),
+            SettingOp::WriteConfig(draft) => self.write_mount_config(work, draft).await,
             SettingOp::ReadRole(name) => {
                 let role = self.snapshot().get::<Role>(ControlKind::Role, mount, name)?.ok_or_else(no_role)?;
                 Ok(Reply::data(Node::object([("transformations", Node::texts(role.transformations.iter().cloned()))])))
@@ -175,24 +192,20 @@ impl Transform {
                 Ok(Reply::nothing().then(Change::Directory))
             }
             SettingOp::ListRoles(filter) => self.names(ControlKind::Role, mount, filter.as_deref()),
-            SettingOp::ReadTransformation(name) => Ok(Reply::data(self.transformation(mount, name)?.to_node())),
+            SettingOp::ReadTransformation(kind, name) => {
+                let transformation = self.transformation(mount, name)?;
+                if transformation.form.kind == *kind { Ok(Reply::data(transformation.to_node())) } else { Err(no_transformation()) }
+            }
+            SettingOp::Form(form) => self.settle_form(form, work).await,
             SettingOp::WriteTransformation(name, draft) => self.write_transformation(work, name, draft).await,
-            SettingOp::DeleteTransformation(name) => {
-                let key = ControlKey::new(ControlKind::Transformation, mount, name);
-                match control::lock(work, self.tools.barrier.control(), &key).await {
-                    Ok(Some(row)) => removed::note(work, read_body::<Transformation>(&row.body)?.number).await?,
-                    // A row that is not honoured can be deleted all the same.
-                    Ok(None) | Err(StoreError::Integrity(_)) => {}
-                    Err(error) => return Err(error.into()),
-                }
-                control::delete(work, self.tools.barrier.control(), &key).await?;
-                transform::delete_keys(work, name).await?;
-                Ok(Reply::nothing().then(Change::Directory))
+            SettingOp::DeleteTransformation(kind, name) => self.delete_transformation(work, *kind, name).await,
+            SettingOp::ListTransformations { filter, kind } => self.transformations(mount, filter.as_deref(), *kind),
+            SettingOp::ListKeys(filter) => self.transformations(mount, filter.as_deref(), Some(Kind::Tokenization)),
+            SettingOp::ReadKey(name) => {
+                let transformation = self.transformation(mount, name)?;
+                refuse_fixed_key(&transformation)?;
+                Ok(Reply::data(transformation.keys_node(name)))
             }
-            SettingOp::ListTransformations { filter, .. } | SettingOp::ListKeys(filter) => {
-                self.names(ControlKind::Transformation, mount, filter.as_deref())
-            }
-            SettingOp::ReadKey(name) => Ok(Reply::data(self.transformation(mount, name)?.keys_node(name))),
             SettingOp::RotateKey(name) => self.rotate(work, name).await,
             SettingOp::ConfigureKey(name, version) => self.configure_key(work, name, *version).await,
             SettingOp::TrimKey(name, version) => self.trim(work, name, *version).await,
@@ -203,6 +216,38 @@ impl Transform {
     fn names(&self, kind: ControlKind, mount: MountId, filter: Option<&str>) -> Result<Reply, Fault> {
         let snapshot = self.snapshot();
         Reply::keys(snapshot.names(kind, mount).filter(|name| filter.is_none_or(|filter| matches_glob(filter, name))))
+    }
+
+    fn transformations(&self, mount: MountId, filter: Option<&str>, kind: Option<Kind>) -> Result<Reply, Fault> {
+        let snapshot = self.snapshot();
+        let of_kind = |name: &&str| {
+            kind.is_none_or(|kind| {
+                let stored = snapshot.get::<Transformation>(ControlKind::Transformation, mount, name);
+                stored.ok().flatten().is_none_or(|stored| stored.form.kind == kind)
+            })
+        };
+        let names = snapshot.names(ControlKind::Transformation, mount).filter(of_kind);
+        Reply::keys(names.filter(|name| filter.is_none_or(|filter| matches_glob(filter, name))))
+    }
+
+    async fn delete_transformation(&self, work: &mut Work, kind: Kind, name: &str) -> Result<Reply, Fault> {
+        let key = ControlKey::new(ControlKind::Transformation, work.mount_id(), name);
+        match control::lock(work, self.tools.barrier.control(), &key).await {
+            Ok(Some(row)) => {
+                let stored: Transformation = read_body(&row.body)?;
+                if stored.form.kind != kind {
+                    // Permitted was the deletion of one of another type.
+                    return Err(no_transformation());
+                }
+                removed::note(work, stored.number).await?;
+            }
+            // A row that is not honoured can be deleted all the same.
+            Ok(None) | Err(StoreError::Integrity(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        control::delete(work, self.tools.barrier.control(), &key).await?;
+        transform::delete_keys(work, name).await?;
+        Ok(Reply::nothing().then(Change::Directory))
     }
 
     fn transformation(&self, mount: MountId, name: &str) -> Result<std::sync::Arc<Transformation>, Fault> {
@@ -229,12 +274,22 @@ impl Transform {
             let mut transformation: Transformation = read_body(&row.body)?;
             draft.refuse_changes(&transformation)?;
             draft.apply(&mut transformation);
+            self.check_form(work, &transformation.form).await?;
             control::put(work, barrier.control(), &key, row.version, &write_body(&transformation)?).await?;
             return Ok(Reply::nothing().then(Change::Directory));
         }
         let number = transform::next_number(work).await?;
         let mut transformation = Transformation::new(number, now);
         draft.apply(&mut transformation);
+        if transformation.convergent && transformation.form.template.is_some() {
+            return Err(Fault::Invalid(Complaint::new("cannot go together with a `shape`, leave one of the two out").at("convergent")));
+        }
+        self.check_form(work, &transformation.form).await?;
+        if transformation.form.kind == Kind::Masking {
+            // Nothing is ever encrypted with it.
+            control::put(work, barrier.control(), &key, 0, &write_body(&transformation)?).await?;
+            return Ok(Reply::nothing().then(Change::Directory));
+        }
         let place = |version| TransformKeyPlace { mount, transformation: name, number, version };
         let (base, base_row) = new_key(barrier, &place(0))?;
         let _fits: TokenFormat = format(&transformation.prefix, &base)
@@ -291,6 +346,7 @@ impl Transform {
         let key = ControlKey::new(ControlKind::Transformation, work.mount_id(), name);
         let row = control::lock(work, self.tools.barrier.control(), &key).await?.ok_or_else(no_transformation)?;
         let transformation = read_body(&row.body)?;
+        refuse_fixed_key(&transformation)?;
         Ok((key, row.version, transformation))
     }
 }
@@ -298,6 +354,7 @@ impl Transform {
 impl Draft {
     /// What tokens that exist depend on, or were promised, does not change.
     fn refuse_changes(&self, stored: &Transformation) -> Result<(), Fault> {
+        self.form.refuse_changes(&stored.form)?;
         let refused = |member| Err(Fault::Invalid(Complaint::new("cannot be changed, make another transformation").at(member)));
         if self.prefix.as_ref().is_some_and(|prefix| *prefix != stored.prefix) {
             return refused("prefix");
@@ -312,11 +369,14 @@ impl Draft {
     }
 
     fn apply(&self, to: &mut Transformation) {
+        self.form.apply(&mut to.form);
         to.mapping_mode = self.mapping_mode.unwrap_or(to.mapping_mode);
         to.convergent = self.convergent.unwrap_or(to.convergent);
         to.per_value_audit = self.per_value_audit.unwrap_or(to.per_value_audit);
         to.max_ttl = self.max_ttl.unwrap_or(to.max_ttl);
         to.deletion_allowed = self.deletion_allowed.unwrap_or(to.deletion_allowed);
+        to.max_encoded_per_hour = self.max_encoded_per_hour.unwrap_or(to.max_encoded_per_hour);
+        to.max_revealed_per_hour = self.max_revealed_per_hour.unwrap_or(to.max_revealed_per_hour);
         if let Some(roles) = &self.allowed_roles {
             to.allowed_roles.clone_from(roles);
         }
@@ -337,12 +397,21 @@ pub(super) fn name_of(segment: &str) -> Result<String, Fault> {
     checked_name(segment)
 }
 
-fn read_body<T: serde::de::DeserializeOwned>(body: &str) -> Result<T, Fault> {
+pub(super) fn read_body<T: serde::de::DeserializeOwned>(body: &str) -> Result<T, Fault> {
     serde_json::from_str(body).map_err(|_| Fault::Integrity("a control row cannot be read"))
 }
 
-fn write_body<T: serde::Serialize>(document: &T) -> Result<String, Fault> {
+pub(super) fn write_body<T: serde::Serialize>(document: &T) -> Result<String, Fault> {
     serde_json::to_string(document).map_err(|_| Fault::Internal("control row"))
+}
+
+/// The key of FF1 stays: what it encrypted does not say which version did. Masking has none.
+fn refuse_fixed_key(transformation: &Transformation) -> Result<(), Fault> {
+    match transformation.form.kind {
+        Kind::Tokenization => Ok(()),
+        Kind::Fpe => Err(Fault::invalid("a format-preserving transformation has one key, which its values do not name; make another one")),
+        Kind::Masking => Err(Fault::invalid("a masking transformation has no key")),
+    }
 }
 
 fn no_role() -> Fault {

@@ -23,13 +23,17 @@ use super::Transform;
 use super::config::{MappingMode, Transformation};
 use super::decode::{decrypt, version_of};
 use super::encode::{export_key, note_ids};
+use super::form::settings::Kind;
+use super::limits::{Harm, Load};
+use super::mount_config;
 use super::op::Target;
 use super::parse::one_purpose;
 use super::per_value::PerValue;
 use super::place::{TokenRowId, TokenSecretPlace, TokenValue};
-use super::run::{Ready, base64_of};
+use super::purposes::{self, Given};
+use super::run::{Ready, Results, base64_of};
 use super::settings::{name_of, no_transformation};
-use super::subjects::unwrap_subject;
+use super::subjects::{Concerned, note_subjects, unwrap_subject};
 
 /// The tokens of one page, unless the caller says otherwise, and at most.
 const PAGE: u64 = 1000;
@@ -96,7 +100,7 @@ impl Transform {
                 let (after, limit) = read_page(&mut members)?;
                 match act {
                     "snapshot" => StateAct::Snapshot { after, limit },
-                    _ => StateAct::Export { after, limit, purpose: one_purpose(call.purpose.take(), &mut members)? },
+                    _ => StateAct::Export { after, limit, purpose: self.purpose_of_export(&mut call, &mut members, &name)? },
                 }
             }
         };
@@ -106,15 +110,35 @@ impl Transform {
         Ok((StateOp { target, act }, unknown))
     }
 
-    pub(super) async fn state(&self, op: &StateOp, work: &mut Work) -> Result<Reply, Fault> {
+    fn purpose_of_export(&self, call: &mut Call, members: &mut Members, name: &str) -> Result<Option<String>, Fault> {
+        let Some(word) = one_purpose(call.purpose.take(), members)? else { return Ok(None) };
+        let (snapshot, mut given) = (self.snapshot(), Given::new(word));
+        match snapshot.get::<Transformation>(ControlKind::Transformation, call.mount.id, name) {
+            Ok(Some(stored)) if !stored.purposes.is_empty() => given.look_in(&stored.purposes),
+            _ => given.look_in(&mount_config::of_mount(&snapshot, call.mount.id)?.purposes),
+        }
+        Ok(Some(given.judged().for_the_entry()))
+    }
+
+    pub(super) async fn state(&self, op: &StateOp, account: &str, work: &mut Work) -> Result<Reply, Fault> {
         let name = op.target.name.as_deref().ok_or(Fault::Internal("target"))?;
         let mount = work.mount_id();
         let config = self.snapshot().get::<Transformation>(ControlKind::Transformation, mount, name)?.ok_or_else(no_transformation)?;
         if config.class != op.target.class {
             return Err(Fault::conflict("the transformation changed at the same moment, try again"));
         }
+        match (config.form.kind, &config.form.template) {
+            (Kind::Tokenization, None) => {}
+            (Kind::Tokenization, Some(_)) => {
+                let what = "the transformation makes shaped tokens, which have no snapshots";
+                return Err(Fault::Invalid(Complaint::new(what).stored(name)));
+            }
+            _ => return Err(no_transformation()),
+        }
         let keys = self.keys.keys(work.store(), &self.tools.barrier, mount, name, &config).await?;
-        let ready = Ready { config, keys };
+        let of_mount = mount_config::of_mount(&self.snapshot(), mount)?;
+        let limit = of_mount.limit(&config, Harm::Revealed);
+        let ready = Ready { config, keys, form: None, limit };
         match &op.act {
             StateAct::Snapshot { after, limit } => take(&ready, *after, *limit, work).await,
             StateAct::Restore(values) => restore(&ready, values, work).await,
@@ -125,16 +149,31 @@ impl Transform {
                             .stored(name),
                     ));
                 }
-                ready.config.check_purpose(purpose.as_deref())?;
-                self.export_page(&ready, *after, *limit, work).await
+                purposes::check(purpose.as_deref(), &ready.config.purposes, &of_mount.purposes, true)?;
+                self.export_page((name, &ready), account, (*after, *limit), work).await
             }
         }
     }
 
-    async fn export_page(&self, ready: &Ready, after: i64, limit: i64, work: &mut Work) -> Result<Reply, Fault> {
+    async fn export_page(
+        &self,
+        (name, ready): (&str, &Ready),
+        account: &str,
+        (after, limit): (i64, i64),
+        work: &mut Work,
+    ) -> Result<Reply, Fault> {
         let page = token_state::page(work.store(), ready.config.number, after, limit).await?;
+        let now = work.now();
+        let load = Load {
+            transformation: ready.config.number,
+            name,
+            class: ready.config.class.as_deref(),
+            limit: ready.limit,
+            count: page.rows.iter().filter(|row| !ended(row, now)).count(),
+        };
+        self.limits.spend(account, Harm::Revealed, &[load], work).await?;
         let mut values = Vec::with_capacity(page.rows.len());
-        let (mut ids, mut hashes) = (Vec::new(), Vec::new());
+        let (mut ids, mut concerned) = (Vec::new(), Vec::new());
         let mut per_value = PerValue::of(std::iter::once(ready));
         for (at, row) in page.rows.into_iter().enumerate() {
             super::convergent::breathe(at).await;
@@ -148,17 +187,16 @@ impl Transform {
             members.extend(expires.map(|end| ("expiration_time".to_owned(), Node::text(end.to_rfc3339()))));
             values.push(Node::Object(members));
             ids.push(id);
-            hashes.push(hash);
+            let subject = hash.as_deref().and_then(|hash| hash.try_into().ok());
+            concerned.push(Some(Concerned { subject, class: ready.config.class.as_deref() }));
             per_value.add(Some((ready, id)));
         }
         note_ids(work, &ids);
         per_value.note(work);
         work.facts.class.clone_from(&ready.config.class);
         work.facts.count = u64::try_from(ids.len()).ok();
-        work.facts.subject = match hashes.split_first() {
-            Some((Some(first), others)) if others.iter().all(|other| other.as_ref() == Some(first)) => first.as_slice().try_into().ok(),
-            _ => None,
-        };
+        let all: Results = concerned.iter().map(|_| Ok(Vec::new())).collect();
+        note_subjects(&concerned, &all, work);
         Ok(Reply::data(paged(values, page.next)))
     }
 

@@ -2,14 +2,15 @@
 //!
 //! A subject's key is read for one request and gone with it, so that an erasure holds everywhere from its commit on.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
+use goldfin_crypto::digest::hex;
 use goldfin_crypto::{DataKey, Plaintext, TokenSecret, WrappedKey};
-use serde::Deserialize;
 
 use crate::model::change::Change;
 use crate::model::clock::Timestamp;
 use crate::model::document::Node;
+use crate::model::facts::SubjectCount;
 use crate::model::fault::Fault;
 use crate::model::id::MountId;
 use crate::model::mount::Mount;
@@ -17,9 +18,9 @@ use crate::model::reply::Reply;
 use crate::seal::barrier::{Barrier, fault};
 use crate::store::control::ControlKind;
 use crate::store::directory::Snapshot;
+use crate::store::disclosure::{self, Disclosure, Page};
 use crate::store::error::StoreError;
-use crate::store::ledger::{self, Filter, StoredEntry};
-use crate::store::subject::{self, Holdings, SubjectRow};
+use crate::store::subject::{self, Erased, Holdings, SubjectRow};
 use crate::store::transform::{self, ExportRow};
 use crate::store::work::Work;
 
@@ -27,10 +28,13 @@ use super::Transform;
 use super::config::{Transformation, subject_name};
 use super::decode::decrypt;
 use super::encode::export_key;
+use super::limits::{Harm, Load};
+use super::mount_config::{self, MountConfig};
 use super::op::{SubjectAct, SubjectOp};
 use super::parse::page_text;
 use super::place::{SubjectKeyPlace, TokenMetadata, TokenRowId, TokenSecretPlace, TokenValue, subject_key_id};
-use super::run::read_metadata;
+use super::purposes;
+use super::run::{Results, read_metadata};
 
 /// A living subject's number and key.
 #[derive(Debug)]
@@ -54,6 +58,11 @@ pub(super) fn recorded_path(barrier: &Barrier, mount: &Mount, tail: &str) -> Opt
 }
 
 pub(super) fn unwrap_subject(barrier: &Barrier, mount: MountId, id: i64, hash: &[u8], wrapped: Vec<u8>) -> Result<DataKey, Fault> {
+    let known: [u8; 32] = hash.try_into().map_err(|_| Fault::Integrity("a subject's hash cannot be"))?;
+    if barrier.erased().holds(id, &known) {
+        tracing::error!(alarm = "erasure", subject = id, "the key of somebody who was erased was put back; it is not used");
+        return Err(Fault::Gone("the subject of this token was erased".into()));
+    }
     let key = barrier.unwrap_key(&SubjectKeyPlace { mount, id, hash }, &WrappedKey::from_stored(wrapped).map_err(fault)?)?;
     if key.id() == subject_key_id(id) { Ok(key) } else { Err(fault(goldfin_crypto::CryptoError::Integrity)) }
 }
@@ -106,7 +115,7 @@ impl Transform {
         Ok(keys)
     }
 
-    pub(super) async fn about(&self, op: &SubjectOp, work: &mut Work) -> Result<Reply, Fault> {
+    pub(super) async fn about(&self, op: &SubjectOp, account: &str, work: &mut Work) -> Result<Reply, Fault> {
         work.facts.subject = Some(op.hash);
         match &op.act {
             SubjectAct::Read => {
@@ -114,31 +123,44 @@ impl Transform {
                 Ok(Reply::data(holdings_node(&op.hash, &held, &names(&self.snapshot(), work.mount_id())?)))
             }
             SubjectAct::Erase => erase(op, work).await,
-            SubjectAct::Export { after, limit, purpose } => self.export(op, *after, *limit, purpose.as_deref(), work).await,
-            SubjectAct::Disclosures { before, limit } => disclosures(op, *before, *limit, work).await,
+            SubjectAct::Export { after, limit, purpose } => self.export(op, account, (*after, *limit), purpose.as_deref(), work).await,
+            SubjectAct::Disclosures(asked) => disclosures(op, asked, work).await,
         }
     }
 
     /// The values of exportable transformations. The others can be read by nobody who does not hold their tokens.
-    async fn export(&self, op: &SubjectOp, after: i64, limit: i64, purpose: Option<&str>, work: &mut Work) -> Result<Reply, Fault> {
+    async fn export(
+        &self,
+        op: &SubjectOp,
+        account: &str,
+        (after, limit): (i64, i64),
+        purpose: Option<&str>,
+        work: &mut Work,
+    ) -> Result<Reply, Fault> {
         let held = known(subject::holdings(work, &op.hash).await?)?;
         let Some(SubjectKey { id, key }) = self.living(work, &[op.hash]).await?.remove(&op.hash) else {
             return Err(Fault::Gone("the subject was erased".into()));
         };
-        let names = names(&self.snapshot(), work.mount_id())?;
+        let snapshot = self.snapshot();
+        let (names, of_mount) = (names(&snapshot, work.mount_id())?, mount_config::of_mount(&snapshot, work.mount_id())?);
+        purposes::check_known(purpose, &of_mount.purposes)?;
         let rows = transform::exportable(work.store(), id, after, limit).await?;
         let more = i64::try_from(rows.len()).is_ok_and(|count| count == limit);
         let next = rows.last().filter(|_| more).map(|row| row.id.to_string());
-        let mut values = Vec::with_capacity(rows.len());
-        let mut classes: Vec<String> = Vec::new();
+        let mut shown = Vec::with_capacity(rows.len());
         for row in rows {
             // Of a transformation that is deleted, or past its end: nobody's to read any more.
             let Some((name, config)) = names.get(&row.transformation) else { continue };
             if row.expires.is_some_and(|expires| expires <= work.now()) {
                 continue;
             }
-            config.check_purpose(purpose)?;
-            classes.extend(config.class.clone());
+            purposes::check(purpose, &config.purposes, &[], true)?;
+            shown.push((row, name.as_str(), config.as_ref()));
+        }
+        self.limits.spend(account, Harm::Revealed, &loads(&shown, &of_mount), work).await?;
+        let mut classes: Vec<String> = shown.iter().filter_map(|(_, _, config)| config.class.clone()).collect();
+        let mut values = Vec::with_capacity(shown.len());
+        for (row, name, config) in shown {
             values.push(exported(work.mount_id(), &key, row, name, config)?);
         }
         classes.sort_unstable();
@@ -148,6 +170,24 @@ impl Transform {
         let total: i64 = held.tokens.iter().map(|(_, count)| count).sum();
         Ok(Reply::data(Node::object([("held", Node::whole(total)), ("next", Node::text_or_null(next)), ("values", Node::List(values))])))
     }
+}
+
+/// What an export is about to reveal of each transformation.
+fn loads<'a>(shown: &[(ExportRow, &'a str, &'a Transformation)], of_mount: &MountConfig) -> Vec<Load<'a>> {
+    let mut loads: Vec<Load<'a>> = Vec::new();
+    for (_, name, config) in shown {
+        match loads.iter_mut().find(|load| load.transformation == config.number) {
+            Some(load) => load.count += 1,
+            None => loads.push(Load {
+                transformation: config.number,
+                name,
+                class: config.class.as_deref(),
+                limit: of_mount.limit(config, Harm::Revealed),
+                count: 1,
+            }),
+        }
+    }
+    loads
 }
 
 fn exported(mount: MountId, key: &DataKey, row: ExportRow, name: &str, config: &Transformation) -> Result<Node, Fault> {
@@ -171,67 +211,66 @@ fn exported(mount: MountId, key: &DataKey, row: ExportRow, name: &str, config: &
 /// Destroys the subject's key with the entry. Everything under it is unreadable from the commit on.
 async fn erase(op: &SubjectOp, work: &mut Work) -> Result<Reply, Fault> {
     let held = known(subject::holdings(work, &op.hash).await?)?;
-    let erased = subject::erase(work, &op.hash).await?;
-    let count: i64 = if erased.is_empty() { 0 } else { held.tokens.iter().map(|(_, count)| count).sum() };
-    work.facts.count = u64::try_from(count).ok();
-    let reply = Reply::data(Node::object([("erased", Node::whole(count)), ("subject", Node::text(subject_name(&op.hash)))]));
-    Ok(erased.into_iter().fold(reply, |reply, id| reply.then(Change::Subject(id))))
+    let Erased { ids, tokens } = subject::erase(work, &op.hash).await?;
+    work.facts.count = u64::try_from(tokens).ok();
+    // Who was erased before and did not come again keeps the time of then.
+    let at = if ids.is_empty() { held.erased.last().copied() } else { Some(work.now()) };
+    let reply = Reply::data(Node::object([
+        ("erased", Node::whole(tokens)),
+        ("hash", Node::text(hex(&op.hash))),
+        ("subject", Node::text(subject_name(&op.hash))),
+        ("time", Node::text_or_null(at.map(Timestamp::to_rfc3339))),
+    ]));
+    Ok(ids.into_iter().fold(reply, |reply, id| reply.then(Change::Subject(id))))
 }
 
 /// Who saw values of the subject: newest first, a page at a time.
-async fn disclosures(op: &SubjectOp, before: Option<(Timestamp, i32, i64)>, limit: i64, work: &mut Work) -> Result<Reply, Fault> {
-    let mut found: Vec<StoredEntry> = Vec::new();
-    for action in REVEALING {
-        let filter = Filter {
-            action: Some(action.to_owned()),
-            subject: Some(op.hash.to_vec()),
-            before: before.map(|(time, stream, seq)| (time.to_date(), stream, seq)),
-            limit,
-            ..Filter::default()
-        };
-        found.extend(ledger::list(work.store(), &filter).await?);
-    }
-    let place = |entry: &StoredEntry| (entry.time, entry.stream, entry.seq);
-    found.sort_unstable_by_key(|entry| std::cmp::Reverse(place(entry)));
-    let page = usize::try_from(limit).unwrap_or(usize::MAX);
-    found.truncate(page);
-    let next = found.last().filter(|_| found.len() == page).map(|entry| {
-        let (time, stream, seq) = place(entry);
-        page_text((Timestamp::from_date(time), stream, seq))
-    });
-    let seen = found.iter().filter_map(disclosure).collect();
+async fn disclosures(op: &SubjectOp, asked: &Page, work: &mut Work) -> Result<Reply, Fault> {
+    let found = disclosure::of_subject(work.store(), &op.hash, &REVEALING.map(str::to_owned), asked).await?;
+    let more = i64::try_from(found.len()).is_ok_and(|count| count == asked.limit);
+    let next = found.last().filter(|_| more).map(|last| page_text((Timestamp::from_date(last.time), last.stream, last.seq)));
+    let seen = found.into_iter().filter(|one| one.count > 0).map(shown).collect();
     Ok(Reply::data(Node::object([("disclosures", Node::List(seen)), ("next", Node::text_or_null(next))])))
 }
 
-/// The members of an entry that a disclosure shows.
-#[derive(Deserialize)]
-struct Seen {
-    request_id: String,
-    time: String,
-    account: String,
-    action: String,
-    class: Option<String>,
-    purpose: Option<String>,
-    status: u16,
-    count: Option<i64>,
-    succeeded: Option<i64>,
+fn shown(one: Disclosure) -> Node {
+    Node::object([
+        ("account", Node::text(one.account)),
+        ("action", Node::text(one.action)),
+        ("class", Node::text_or_null(one.class)),
+        ("count", Node::whole(one.count)),
+        ("purpose", Node::text_or_null(one.purpose)),
+        ("request_id", Node::text(one.request.to_string())),
+        ("time", Node::text(Timestamp::from_date(one.time).to_rfc3339())),
+    ])
 }
 
-/// None where nothing was revealed.
-fn disclosure(entry: &StoredEntry) -> Option<Node> {
-    let seen: Seen = serde_json::from_str(&entry.body).ok()?;
-    let revealed = seen.succeeded.or((seen.status < 400).then_some(seen.count.unwrap_or(1)))?;
-    (revealed > 0).then(|| {
-        Node::object([
-            ("account", Node::text(seen.account)),
-            ("action", Node::text(seen.action)),
-            ("class", Node::text_or_null(seen.class)),
-            ("count", Node::whole(revealed)),
-            ("purpose", Node::text_or_null(seen.purpose)),
-            ("request_id", Node::text(seen.request_id)),
-            ("time", Node::text(seen.time)),
-        ])
-    })
+/// Whom a value is about, and its class.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Concerned<'a> {
+    pub subject: Option<[u8; 32]>,
+    pub class: Option<&'a str>,
+}
+
+/// What an entry says of the subjects of its values. Where all of them are one person's, that one, whatever became of the values; else
+/// everybody of whom a value succeeded, so that an accounting of disclosures misses nobody. `values` in the order of `results`; none where
+/// nothing is known of the item.
+pub(super) fn note_subjects(values: &[Option<Concerned<'_>>], results: &Results, work: &mut Work) {
+    let mut known = values.iter().flatten().map(|value| value.subject);
+    let first = known.next().flatten();
+    if first.is_some() && known.all(|subject| subject == first) {
+        work.facts.subject = first;
+        return;
+    }
+    let mut counts: BTreeMap<([u8; 32], Option<&str>), u64> = BTreeMap::new();
+    for (value, result) in values.iter().zip(results) {
+        if let (Some(Concerned { subject: Some(subject), class }), Ok(_)) = (value, result) {
+            *counts.entry((*subject, *class)).or_default() += 1;
+        }
+    }
+    let named =
+        |((subject, class), count): (([u8; 32], Option<&str>), u64)| SubjectCount { subject, class: class.map(str::to_owned), count };
+    work.facts.subjects = counts.into_iter().map(named).collect();
 }
 
 fn known(held: Holdings) -> Result<Holdings, Fault> {
@@ -260,6 +299,7 @@ fn holdings_node(hash: &[u8; 32], held: &Holdings, names: &HashMap<i32, (String,
     Node::object([
         ("alive", Node::Bool(held.alive)),
         ("erased", Node::texts(held.erased.iter().map(|at| at.to_rfc3339()))),
+        ("hash", Node::text(hex(hash))),
         ("held", Node::List(held_tokens.collect())),
         ("subject", Node::text(subject_name(hash))),
     ])

@@ -7,12 +7,14 @@ use goldfin_crypto::{Ciphertext, DataKey, Plaintext, TokenFormat};
 use proptest::prelude::*;
 
 use super::config::Transformation;
+use super::convergent::Derivations;
 use super::decode::open_row;
-use super::encode::{Planned, encode_one};
+use super::encode::{NewRow, Planned, encode_one};
 use super::keys::{TransformationKeys, format};
 use super::op::{Input, Options, Use};
 use super::place::transform_key_id;
 use super::run::{Ready, not_a_token, read_token};
+use super::subjects::SubjectKey;
 use crate::model::clock::Timestamp;
 use crate::model::document::Node;
 use crate::model::fault::Fault;
@@ -37,9 +39,10 @@ fn ready(number: i32) -> Ready {
         convergent: None,
         audit: mac(),
         snapshot: mac(),
+        shape: None,
         versions: vec![(1, key(number, 1))],
     };
-    Ready { config: Arc::new(Transformation::new(number, NOW)), keys: Arc::new(keys) }
+    Ready { config: Arc::new(Transformation::new(number, NOW)), keys: Arc::new(keys), form: None, limit: 0 }
 }
 
 fn make(ready: &Ready, id: i64, value: &str, expires: Option<Timestamp>) -> (String, TokenRow) {
@@ -97,6 +100,46 @@ proptest! {
     fn any_text_is_no_token(text in "(pii_)?\\PC{0,60}") {
         let read = read_token(&ready(3).keys.format, &Plaintext::from_text(text));
         prop_assert_eq!(read.map(|_| ()), Err(not_a_token()));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_convergent_value_comes_back_from_its_one_token(value in "\\PC{1,64}|[\\x00-\\x1f\u{300}\u{202e}🦊]{1,8}", other in "\\PC{1,64}", id in 1..i64::MAX) {
+        let base = key(3, 0);
+        let mut ready = ready(3);
+        let keys = Arc::get_mut(&mut ready.keys).expect("not shared");
+        keys.convergent = Some(goldfin_crypto::Convergent::new(&base, 3));
+        let subject = SubjectKey { id: 9, key: DataKey::generate(super::place::subject_key_id(9)).expect("a key") };
+        let mut derivations = Derivations::default();
+        let mut derive = |text: &str, subject| {
+            let derived = derivations.derive(&ready, subject, &Plaintext::from_text(text.to_owned())).expect("derived");
+            (derived.key, *derived.secret.expose())
+        };
+        let found = derive(&value, None);
+        prop_assert_eq!(found, derive(&value, None));
+        let others = [derive(&value, Some(([1; 32], &subject))), derive(&format!("{value} "), None), derive(&other, None)];
+        for (at, (place, secret)) in others.into_iter().enumerate() {
+            prop_assert!((at == 2 && other == value) || (place != found.0 && secret != found.1));
+        }
+        let plaintext = Plaintext::from_text(value.clone());
+        let secret = derivations.derive(&ready, None, &plaintext).expect("derived").secret;
+        let mut rows = NewTokens::default();
+        let new = NewRow { mount: MOUNT, id, ready: &ready, subject: None, expires: None, value: &plaintext, metadata: None };
+        new.write(&secret, &mut rows).expect("a row");
+        let row = TokenRow {
+            id,
+            transformation: 3,
+            subject: None,
+            subject_key: None,
+            subject_hash: None,
+            expires: None,
+            value: rows.value[0].clone(),
+            metadata: None,
+        };
+        prop_assert_eq!(open(MOUNT, &ready, &ready.keys.format.render(id, &secret), &row), Ok(value));
     }
 }
 

@@ -49,6 +49,14 @@ fn login(server: &Server, path: &str, role: &str, jwt: &str) -> Answer {
     server.ask("", "POST", &format!("auth/{path}/login"), json!({ "role": role, "jwt": jwt }))
 }
 
+/// The auth token of an account of its own that stands in `groups`, from a login.
+pub fn logged_in(server: &Server, name: &str, groups: &[&str]) -> String {
+    let issuer = Issuer::new();
+    configured(server, "jwt", &issuer);
+    account(server, name, json!({ "groups": groups, "aliases": [format!("jwt/{name}")] }));
+    token_of(&login(server, "jwt", "app", &issuer.sign(&claims(name))))
+}
+
 /// A method with the issuer's key and the role `app`.
 fn configured(server: &Server, path: &str, issuer: &Issuer) {
     enable(server, path, "jwt");

@@ -172,7 +172,7 @@ async fn erase_subjects(vault: Arc<Vault>, count: i64) -> HashSet<i64> {
             let mut work = vault.work();
             match subject::erase(&mut work, &id.to_be_bytes().repeat(4)).await {
                 Ok(gone) => {
-                    assert_eq!(gone, [id]);
+                    assert_eq!(gone.ids, [id]);
                     commit(work).await.unwrap();
                     erased.insert(id);
                     break;

@@ -13,6 +13,7 @@ mod login;
 mod mount;
 mod operator;
 mod path;
+mod pii_token;
 mod policy;
 mod proof;
 mod redact;
@@ -42,6 +43,8 @@ pub enum ClientCommand {
     Validate(transform::Validate),
     Redact(redact::Redact),
     Unredact(redact::Unredact),
+    #[command(subcommand)]
+    PiiToken(pii_token::PiiToken),
     #[command(subcommand)]
     Subject(subject::Subject),
     #[command(subcommand)]
@@ -87,6 +90,7 @@ impl ClientCommand {
             Self::Encode(command) => command.run(session),
             Self::Decode(command) => command.run(session),
             Self::Validate(command) => command.run(session),
+            Self::PiiToken(command) => command.run(session),
             Self::Redact(command) => command.run(session),
             Self::Unredact(command) => command.run(session),
             Self::Subject(command) => command.run(session),

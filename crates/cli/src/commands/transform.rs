@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use ureq::http::Method;
 
 use crate::client::Ask;
 use crate::commands::bare;
@@ -58,7 +59,8 @@ Examples:
   goldfin encode --role backend --transformation ssn < value.txt
   goldfin encode --role backend --transformation name --subject @subject.txt @name.txt
   goldfin encode --role backend --transformation phone --batch lines --input phones.txt > tokens.txt
-  goldfin encode --role backend --batch ndjson < values.ndjson > tokens.ndjson")]
+  goldfin encode --role backend --batch ndjson < values.ndjson > tokens.ndjson
+  goldfin encode --role backend --transformation card --tweak AAECAwQFBg== < card.txt")]
 pub struct Encode {
     #[command(flatten)]
     values: Values,
@@ -68,6 +70,9 @@ pub struct Encode {
     /// How long the token lives, for example 720h
     #[arg(long, value_name = "DURATION")]
     ttl: Option<String>,
+    /// What format-preserving encryption is tweaked with: 7 bytes in base64. One that the server makes shows with `--format json`
+    #[arg(long, value_name = "BASE64")]
+    tweak: Option<String>,
 }
 
 /// Turn a token back into the value
@@ -87,6 +92,9 @@ pub struct Decode {
     /// Decode format of the template, such as last-four
     #[arg(long, value_name = "NAME")]
     decode_format: Option<String>,
+    /// The tweak that the value was encoded with, of format-preserving encryption: 7 bytes in base64
+    #[arg(long, value_name = "BASE64")]
+    tweak: Option<String>,
 }
 
 /// Say whether a token is valid, without turning it back
@@ -114,14 +122,17 @@ impl Encode {
         let mut shared: Vec<Member> = Vec::new();
         shared.extend(subject.map(|subject| ("subject", Json::Text(subject))));
         shared.extend(self.ttl.as_deref().map(|ttl| ("ttl", Json::text(ttl))));
+        shared.extend(self.tweak.as_deref().map(|tweak| ("tweak", Json::text(tweak))));
         self.values.run(session, "encode", None, shared, "encoded_value").map(|_| ())
     }
 }
 
 impl Decode {
     pub fn run(self, session: &mut Session) -> Result<(), Failure> {
-        let shared = self.purpose.as_deref().map(|purpose| ("purpose", Json::text(purpose)));
-        self.values.run(session, "decode", self.decode_format.as_deref(), shared.into_iter().collect(), "decoded_value").map(|_| ())
+        let mut shared: Vec<Member> = Vec::new();
+        shared.extend(self.purpose.as_deref().map(|purpose| ("purpose", Json::text(purpose))));
+        shared.extend(self.tweak.as_deref().map(|tweak| ("tweak", Json::text(tweak))));
+        self.values.run(session, "decode", self.decode_format.as_deref(), shared, "decoded_value").map(|_| ())
     }
 }
 
@@ -136,9 +147,29 @@ impl Validate {
 
 impl Values {
     /// The result of a single value; none of a batch, which is printed as it comes.
-    fn run(
+    pub(super) fn run(
         self,
         session: &mut Session,
+        verb: &'static str,
+        format: Option<&str>,
+        shared: Vec<Member>,
+        shown: &'static str,
+    ) -> Result<Option<Json>, Failure> {
+        self.send(session, Method::POST, verb, format, shared, shown)
+    }
+
+    /// Deletes what the values name.
+    pub(super) fn delete(self, session: &mut Session, what: &'static str, shared: Vec<Member>) -> Result<(), Failure> {
+        match self.send(session, Method::DELETE, what, None, shared, "deleted")? {
+            Some(_) => session.out.say("deleted"),
+            None => Ok(()),
+        }
+    }
+
+    fn send(
+        self,
+        session: &mut Session,
+        method: Method,
         verb: &'static str,
         format: Option<&str>,
         mut shared: Vec<Member>,
@@ -148,12 +179,16 @@ impl Values {
         let path = format!("{}/{verb}/{}{tail}", bare(&self.mount), bare(&self.role));
         shared.extend(self.transformation.as_deref().map(|name| ("transformation", Json::text(name))));
         if let Some(kind) = self.batch {
-            let batch = Batch { path, kind, shared, shown, input: self.input, chunk: usize::try_from(self.chunk).unwrap_or(1000) };
+            let batch = Batch { method, path, kind, shared, shown, input: self.input, chunk: usize::try_from(self.chunk).unwrap_or(1000) };
             return batch.run(session).map(|()| None);
         }
         let value = Source::parse(&self.value, "value")?.text(&mut session.around, "value")?;
         let members = std::iter::once(("value", Json::Text(value))).chain(shared);
-        let data = session.ask(&Ask::post(path, Json::object(members)))?.data();
+        let deletes = method == Method::DELETE;
+        let data = session.ask(&Ask { body: Some(Json::object(members)), ..Ask::new(method, path) })?.data();
+        if deletes {
+            return Ok(Some(data));
+        }
         match (session.out.format, data.get(shown)) {
             (Format::Table, Some(_)) => session.out.single(&data, shown)?,
             _ => session.out.show(&data)?,

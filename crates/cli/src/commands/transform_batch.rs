@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
+use ureq::http::Method;
+
 use crate::client::{Answer, Ask};
 use crate::commands::transform::Lines;
 use crate::document::Json;
@@ -18,6 +20,7 @@ use crate::session::Session;
 pub type Member = (&'static str, Json);
 
 pub struct Batch {
+    pub method: Method,
     pub path: String,
     pub kind: Lines,
     /// Members that every value gets, unless its own object has them.
@@ -102,7 +105,8 @@ impl Batch {
     /// How many of them failed.
     fn send(&self, session: &mut Session, items: Vec<Json>, done: usize) -> Result<usize, Failure> {
         let count = items.len();
-        let ask = Ask::post(self.path.clone(), Json::object([("batch_input", Json::List(items))]));
+        let body = Some(Json::object([("batch_input", Json::List(items))]));
+        let ask = Ask { body, ..Ask::new(self.method.clone(), self.path.clone()) };
         // When every value fails the status is 400, and the results still say why each of them did.
         let data = session.ask_expecting(&ask, |answer: &Answer| has_results(answer))?.data();
         let results = data.get("batch_results").map(Json::items).unwrap_or_default();

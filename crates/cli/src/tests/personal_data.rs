@@ -13,13 +13,14 @@ fn encode_and_decode_print_the_value_alone() {
     let encoded =
         server.run(&["encode", "-r", "backend", "-t", "name", "--ttl", "1h", "--subject", &format!("@{subject}")], "synthetic person\n");
     assert_eq!((encoded.code, encoded.out.as_str()), (0, "tok-1\n"), "{}", encoded.err);
-    let decoded = server.run(&["decode", "-r", "support", "--purpose", "claims", "--decode-format", "short", "-"], "tok-1");
+    let decoded = server
+        .run(&["decode", "-r", "support", "--purpose", "claims", "--decode-format", "short", "--tweak", "AAECAwQFBg==", "-"], "tok-1");
     assert_eq!(decoded.out, "synthetic person\n");
     let requests = server.requests();
     assert_eq!(requests[0].line, "POST /v1/transform/encode/backend");
     assert_eq!(requests[0].body(), r#"{"value":"synthetic person","subject":"synthetic-subject","ttl":"1h","transformation":"name"}"#);
     assert_eq!(requests[1].line, "POST /v1/transform/decode/support/short");
-    assert_eq!(requests[1].body(), r#"{"value":"tok-1","purpose":"claims"}"#);
+    assert_eq!(requests[1].body(), r#"{"value":"tok-1","purpose":"claims","tweak":"AAECAwQFBg=="}"#);
 }
 
 #[test]
@@ -132,6 +133,56 @@ fn an_export_is_for_its_owner_only() {
     assert_eq!((run.code, run.out.as_str()), (0, ""), "{}", run.err);
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(server.requests()[0].header("x-goldfin-purpose"), Some("access-request"));
+}
+
+#[test]
+fn tokens_are_found_and_deleted_by_value() {
+    let server = Server::answering(&[
+        (200, r#"{"request_id":"r","data":{"tokenized":false}}"#),
+        (200, r#"{"request_id":"r","data":{"tokens":["tok-1"]}}"#),
+        (204, ""),
+        (200, r#"{"request_id":"r","data":{"batch_results":[{"deleted":true},{"error":"synthetic","status":400}]}}"#),
+    ]);
+    let folder = Folder::new();
+    let subject = format!("@{}", folder.file("subject", "synthetic-subject\n"));
+    let unknown = server.run(&["pii-token", "tokenized", "-r", "a", "--subject", &subject], "synthetic person");
+    assert_eq!((unknown.code, unknown.out.as_str()), (2, "false\n"), "{}", unknown.err);
+    let found = server.run(&["pii-token", "find", "-r", "a", "-t", "icn"], "synthetic person");
+    assert!(found.code == 0 && found.out.contains("tok-1"), "{} {}", found.out, found.err);
+    let deleted = server.run(&["pii-token", "delete-value", "-r", "a"], "synthetic person");
+    assert_eq!((deleted.code, deleted.err.as_str()), (0, "deleted\n"));
+    assert_eq!(server.run(&["pii-token", "delete", "-r", "a", "--batch", "lines"], "tok-1\ntok-2").code, 2);
+    let requests = server.requests();
+    assert_eq!(requests[0].line, "POST /v1/transform/tokenized/a");
+    assert_eq!(requests[0].body(), r#"{"value":"synthetic person","subject":"synthetic-subject"}"#);
+    assert_eq!(requests[1].line, "POST /v1/transform/tokens/a");
+    assert_eq!(
+        (requests[2].line.as_str(), requests[2].body()),
+        ("DELETE /v1/transform/tokenized/a", r#"{"value":"synthetic person"}"#.into())
+    );
+    assert_eq!(requests[3].line, "DELETE /v1/transform/tokens/a");
+}
+
+#[test]
+fn snapshots_and_exports_are_printed_page_by_page() {
+    let server = Server::answering(&[
+        (200, r#"{"request_id":"r","data":{"values":["AAAA","BBBB"],"continuation":"after-2"}}"#),
+        (200, r#"{"request_id":"r","data":{"values":["CCCC"]}}"#),
+        (204, ""),
+        (200, r#"{"request_id":"r","data":{"values":[{"plaintext":"eA==","token":"tok-1"}]}}"#),
+    ]);
+    let taken = server.run(&["pii-token", "snapshot", "phone"], "");
+    assert_eq!((taken.code, taken.out.as_str(), taken.err.as_str()), (0, "AAAA\nBBBB\nCCCC\n", "3 tokens\n"));
+    let restored = server.run(&["pii-token", "restore", "phone"], &taken.out);
+    assert_eq!((restored.code, restored.err.as_str()), (0, "3 tokens\n"));
+    let exported = server.run(&["pii-token", "export", "phone", "-m", "other", "-p", "migration"], "");
+    assert_eq!(exported.out, "{\"plaintext\":\"eA==\",\"token\":\"tok-1\"}\n");
+    let requests = server.requests();
+    assert_eq!(requests[0].line, "POST /v1/transform/transformations/tokenization/snapshot/phone");
+    assert_eq!(requests[1].body(), r#"{"continuation":"after-2"}"#);
+    assert_eq!(requests[2].body(), r#"{"values":["AAAA","BBBB","CCCC"]}"#);
+    assert_eq!(requests[3].line, "POST /v1/other/transformations/tokenization/export-decoded/phone");
+    assert_eq!(requests[3].body(), r#"{"purpose":"migration"}"#);
 }
 
 #[test]

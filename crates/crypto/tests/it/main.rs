@@ -3,6 +3,7 @@
 
 mod credentials;
 mod envelopes;
+mod ff1;
 mod keyrings;
 mod pii_tokens;
 mod places;
@@ -28,6 +29,6 @@ fn the_strongroom_links_exactly_these() {
     let (_, rest) = manifest.split_once("\n[dependencies]\n").unwrap();
     let (section, _) = rest.split_once("\n[").unwrap();
     let names: Vec<&str> = section.lines().filter_map(|line| line.split([' ', '.', '=']).next()).filter(|name| !name.is_empty()).collect();
-    let allowed = ["aes", "aes-gcm", "argon2", "crc32fast", "hkdf", "hmac", "rand", "sha2", "subtle", "zeroize"];
+    let allowed = ["aes", "aes-gcm", "argon2", "crc32fast", "fpe", "hkdf", "hmac", "rand", "sha2", "subtle", "zeroize"];
     assert_eq!(names, allowed);
 }

@@ -71,7 +71,7 @@ const SETTING: &[(Verb, Action)] = &[(Read, A::ReadSetting), (Write, A::WriteSet
 const SETTINGS: &[(Verb, Action)] = &[(List, A::ListSettings)];
 
 fn of_transform(snapshot: &Snapshot, mount: &Mount, tail: &str, head: &str, rest: &str) -> Result<Vec<Candidate>, Fault> {
-    let setting = Resource::within(K::Setting, &mount.path, tail);
+    let setting = Resource::within(K::Setting, &mount.path, &place_of_setting(snapshot, mount, tail)?);
     let role = rest.split('/').next().unwrap_or_default();
     let values = |rights: &[(Verb, Action)]| -> Result<Vec<Candidate>, Fault> {
         Ok(transformations(snapshot, mount, role)?.iter().flat_map(|resource| all(rights, resource)).collect())
@@ -92,11 +92,23 @@ fn of_transform(snapshot: &Snapshot, mount: &Mount, tail: &str, head: &str, rest
             let keys = tail.rsplit_once('/').filter(|(_, verb)| matches!(*verb, "rotate" | "config" | "trim"));
             keys.map_or_else(Vec::new, |(keys, _)| all(&[(Write, A::RotateSetting)], &Resource::within(K::Setting, &mount.path, keys)))
         }
+        "config" => all(&[(Read, A::ReadSetting), (Write, A::WriteSetting)], &setting),
         "role" | "transformations" | "transformation" | "template" | "alphabet" => {
             [all(SETTING, &setting), all(SETTINGS, &setting)].concat()
         }
         _ => Vec::new(),
     })
+}
+
+/// The old path of a transformation stands for that of its type.
+fn place_of_setting(snapshot: &Snapshot, mount: &Mount, tail: &str) -> Result<String, Fault> {
+    let Some(name) = tail.strip_prefix("transformation/") else {
+        return Ok(if tail == "transformation" { "transformations" } else { tail }.to_owned());
+    };
+    let body = snapshot.body(ControlKind::Transformation, mount.id, name)?.unwrap_or("null");
+    let stored: serde_json::Value = serde_json::from_str(body).map_err(|_| Fault::Integrity("a control row cannot be read"))?;
+    let kind = stored.pointer("/form/kind").and_then(serde_json::Value::as_str).unwrap_or("tokenization");
+    Ok(format!("transformations/{kind}/{name}"))
 }
 
 /// The transformations of a role with their classes, as the transform engine names them to policies.

@@ -120,12 +120,12 @@ impl Transform {
                 targets.index(Some(known.name.clone()))?;
             }
         }
-        let purpose = purpose.map(|word| targets.listed(word));
+        let purpose = purpose.map(|word| targets.listed(word)).transpose()?;
         let mut targets = targets.found;
         if targets.is_empty() {
             targets.push(Target { name: None, class: None });
         }
-        let values = ValuesOp { usage, role, format: false, targets, items, batch, purpose, partial_failure };
+        let values = ValuesOp { usage, role, format: None, targets, items, batch, purpose, partial_failure };
         Ok((What::Text(TextOp { values, plan, count }), unknown))
     }
 
@@ -168,6 +168,7 @@ const fn limits(usage: Use) -> [usize; 2] {
     if matches!(usage, Use::Encode) { REDACTED } else { RESTORED }
 }
 
+/// The role's transformations whose tokens can be found in a text again.
 fn known(snapshot: &crate::store::directory::Snapshot, mount: crate::model::id::MountId, role: &str) -> Vec<Known> {
     let role = snapshot.get::<Role>(ControlKind::Role, mount, role).ok().flatten();
     let names = role.iter().flat_map(|role| role.transformations.iter());
@@ -176,6 +177,8 @@ fn known(snapshot: &crate::store::directory::Snapshot, mount: crate::model::id::
             name: name.clone(),
             stored: snapshot.get::<Transformation>(ControlKind::Transformation, mount, name).ok().flatten(),
         })
+        // Others make what nobody finds again in a text.
+        .filter(|known| known.stored.as_ref().is_none_or(|stored| stored.form.is_opaque()))
         .collect()
 }
 
@@ -203,7 +206,8 @@ fn read_wishes(members: &mut Members, usage: Use) -> Result<Wishes, Fault> {
         if !is_class(&class) || !is_name(&transformation) {
             return Err(members.wrong("transformations", "must name a transformation for each class"));
         }
-        wishes.chosen.insert(class_of(&class), transformation);
+        wishes.chosen.insert(class_of(&class), transformation.clone());
+        wishes.chosen.insert(class, transformation);
     }
     Ok(wishes)
 }
@@ -243,12 +247,13 @@ fn read_span(node: Node, position: usize, length: usize) -> Result<Span, Fault> 
     }
     let mut name = |member| members.word(member).map_err(|_| wrong("holds a `class` or `entity_type` that is no string"));
     let (class, entity) = (name("class")?, name("entity_type")?);
-    let class = class.or(entity).ok_or_else(|| wrong("needs `class`, or `entity_type` as Presidio names it"))?;
+    let class =
+        class.or_else(|| entity.as_deref().map(class_of)).ok_or_else(|| wrong("needs `class`, or `entity_type` as Presidio names it"))?;
     if !is_class(&class) {
         return Err(wrong("holds a `class` that is no name of at most 64 letters, digits and `._@+=:-`"));
     }
     let score = read_score(&mut members, "score").map_err(|_| wrong("holds a `score` that is no number from 0 to 1"))?;
-    Ok(Span { start, end, class: class_of(&class), score: score.unwrap_or(Score::CERTAIN) })
+    Ok(Span { start, end, class, score: score.unwrap_or(Score::CERTAIN) })
 }
 
 fn read_score(members: &mut Members, name: &'static str) -> Result<Option<Score>, Fault> {
@@ -265,7 +270,7 @@ fn is_class(name: &str) -> bool {
     name.len() <= LONGEST_CLASS && is_name(name)
 }
 
-/// Presidio's entity types are written in capitals, and some of ours have other names there.
+/// The class that an entity type of Presidio is: they are written in capitals, and some have other names there.
 fn class_of(name: &str) -> String {
     let ours = match name {
         "US_SSN" => "ssn",
@@ -331,7 +336,12 @@ fn pieces(
     let mut pieces = Vec::with_capacity(spans.len());
     for span in spans {
         let serves = |known: &&Known| known.stored.as_ref().is_some_and(|stored| stored.class.as_deref() == Some(span.class.as_str()));
-        let name = wishes.chosen.get(&span.class).or_else(|| known.iter().find(serves).map(|known| &known.name));
+        let chosen = wishes.chosen.get(&span.class);
+        if chosen.is_some_and(|name| !known.iter().any(|known| known.name == *name)) {
+            let complaint = Complaint::new("names one that is none of the role's transformations for texts").at("transformations");
+            return Ok(Err(Fault::Invalid(complaint)));
+        }
+        let name = chosen.or_else(|| known.iter().find(serves).map(|known| &known.name));
         let fate = match (name, wishes.unserved) {
             (Some(name), _) => Fate::Encode(targets.index(Some(name.clone()))?),
             (None, Unserved::Mask) => Fate::Mask,

@@ -61,7 +61,7 @@ pub(super) fn within(op: &TextOp, items: Vec<Item>) -> ValuesOp {
     ValuesOp {
         usage: op.values.usage,
         role: op.values.role.clone(),
-        format: false,
+        format: None,
         targets: op.values.targets.clone(),
         items,
         batch: true,

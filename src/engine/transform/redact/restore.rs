@@ -41,7 +41,7 @@ impl Transform {
         op: &TextOp,
         work: &mut Work,
     ) -> Result<Reply, Fault> {
-        let targets = self.ready(permit, &op.values, work).await?;
+        let targets = self.ready_opaque(permit, &op.values, work).await?;
         match &op.plan {
             Plan::Redact(plans) => self.redact(permit, op, plans, &targets, work).await,
             Plan::Restore(shown) => self.restore(permit, op, shown, &targets, work).await,
@@ -51,12 +51,16 @@ impl Transform {
     /// What encodes and decodes values does it here too: every value of a text counts like one of a batch.
     pub(super) async fn use_values(
         &self,
-        _permit: &Authorized<TransformOp>,
+        permit: &Authorized<TransformOp>,
         values: &ValuesOp,
         targets: &[Result<Ready, Fault>],
         work: &mut Work,
     ) -> Result<Results, Fault> {
-        if values.items.is_empty() { Ok(Results::new()) } else { self.results(values, targets, work).await }
+        if values.items.is_empty() {
+            return Ok(Results::new());
+        }
+        self.within_limits(permit, values, targets, &[], work).await?;
+        self.results_of_tokens(values, targets, work).await
     }
 
     async fn restore(

@@ -10,7 +10,7 @@ from . import CannotVerify
 from .archive import verify_archive
 from .chain import LedgerKeys, read_unseal_key
 from .notes import BadNote, LogKey
-from .verify import Report, Trust
+from .verify import Outcome, Report, Trust
 
 CANNOT_VERIFY = 4
 LONGEST_FILE = 1 << 20
@@ -114,8 +114,14 @@ def _as_json(report: Report) -> str:
 def _as_text(report: Report) -> str:
     lines = []
     for each in report.streams:
-        place = "" if each.seq is None else f" at {each.stream}:{each.seq} ({each.why})"
-        lines.append(f"stream {each.stream}: {each.outcome.name.lower()}{place}, {each.entries} entries verified")
+        match each.outcome:
+            case Outcome.SOUND:
+                said = f"sound, {each.entries} entries"
+            case Outcome.TAMPERED:
+                said = f"tampered, first bad entry {each.stream}:{each.seq}: {each.why}"
+            case Outcome.SHORTER:
+                said = f"shorter, ends at {each.stream}:{each.seq}: {each.why}"
+        lines.append(f"stream {each.stream}: {said}")
     worst = report.worst()
     lines.append("sound" if worst is None else f"{worst.outcome.name.lower()} {worst.stream}:{worst.seq}")
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import tracemalloc
 
 import pytest
 from goldfin_ledger import CannotVerify
@@ -10,8 +11,12 @@ from goldfin_ledger.archive import verify_archive
 from goldfin_ledger.chain import LedgerKeys, chain_mac, combine, read_unseal_key
 from goldfin_ledger.notes import BadNote, LogKey, read_checkpoint
 from goldfin_ledger.tree import Tree, is_consistent, is_included, leaf_hash
-from goldfin_ledger.verify import Trust
+from goldfin_ledger.verify import Entry, StreamCheck, Trust
 
+BODY = (
+    b'{"v":1,"stream":1,"seq":%d,"time":"2026-01-31T12:00:00.000000Z","request_id":"synthetic","account":"synthetic",'
+    b'"action":"read","resource":"Secret:a","decision":"granted"}'
+)
 VECTORS = pathlib.Path(__file__).resolve().parents[3] / "tests" / "vectors"
 LEDGER = VECTORS / "ledger"
 
@@ -130,3 +135,21 @@ def test_exit_codes(arguments, code, capsys, monkeypatch):
     assert run([places.get(argument, argument) for argument in arguments]) == code
     assert run([*(places.get(argument, argument) for argument in arguments), "--json"]) == code
     capsys.readouterr()
+
+
+def test_memory_does_not_grow_with_the_ledger():
+    keys = LedgerKeys.derive(bytes.fromhex(KEYS["barrier_key"]))
+
+    def peak(count: int) -> int:
+        check, before = StreamCheck(1, Trust(keys.public, keys.mac), iter([])), b""
+        tracemalloc.start()
+        for seq in range(1, count + 1):
+            body = BODY % seq
+            before = chain_mac(keys.mac, 1, seq, before, leaf_hash(body))
+            check.add(Entry(seq, body, before))
+        assert check.finish(None).entries == count
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    assert peak(8_000) < peak(500) + 20_000

@@ -31,7 +31,7 @@ class Server:
 
     def __init__(self, address: str, ca_cert: Path | None, auth_token: str) -> None:
         self._address = address.rstrip("/")
-        if urlsplit(self._address).scheme != "https" or not auth_token.isascii() or not auth_token.isprintable():
+        if urlsplit(self._address).scheme != "https" or not auth_token or not auth_token.isascii() or not auth_token.isprintable():
             raise CannotVerify("the server is asked over https, with an auth token of printable characters")
         try:
             context = ssl.create_default_context(cafile=ca_cert)

@@ -11,8 +11,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::audit::archive;
 use crate::audit::check::Keys;
 use crate::audit::high_water::HighWater;
+use crate::audit::shipping::Shipping;
 use crate::audit::verify::{Report, verify};
 use crate::config::{Config, LogFormat};
+use crate::gate::strangers::Strangers;
 use crate::gate::{Founding, Gate, LedgerAnchor, Workshop};
 use crate::http::limits::Limits;
 use crate::http::probe::Site;
@@ -58,6 +60,7 @@ pub struct Node {
     pub address: std::net::SocketAddr,
     pub public: Option<String>,
     pub limits: Limits,
+    pub shipping: Option<Shipping>,
 }
 
 /// A node that listens; [`Running::serve`] answers requests until it is told to stop.
@@ -106,6 +109,7 @@ pub fn start_logging(format: LogFormat) {
 ///
 /// `acknowledged` is the place where an operator says that the stream may end: a database restored to an earlier state.
 pub async fn server(config: Config, acknowledged: Option<(StreamId, i64)>) -> Result<(), BootError> {
+    let shipping = config.ledger.shipping().map_err(BootError::new)?;
     let node = Node {
         access: Access { options: config.database.options().map_err(BootError::new)?, pool: config.database.pool },
         node: config.node,
@@ -116,6 +120,7 @@ pub async fn server(config: Config, acknowledged: Option<(StreamId, i64)>) -> Re
         address: config.listen.address,
         public: config.listen.public,
         limits: config.limits,
+        shipping,
     };
     Running::start(node).await?.serve(stop_signal()?).await;
     Ok(())
@@ -238,6 +243,8 @@ impl Running {
             key_file: node.key_file,
             ledger: node.ledger,
             companions,
+            strangers: Arc::new(Strangers::new(node.limits.strangers())),
+            shipping: node.shipping.map(Arc::new),
         };
         let gate = Gate::open(founding).await.map_err(BootError::new)?;
         let site = Site {

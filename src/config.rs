@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use crate::audit::shipping::{Shipping, Target};
 use crate::http::limits::Limits;
 use crate::http::tls::TlsFiles;
 use crate::model::path::is_name;
@@ -98,9 +99,31 @@ pub struct Seal {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ledger {
+    /// Where the entries of this node go as lines of JSON: `stdout`, or the path of a file.
+    pub ship: Option<String>,
+    /// The file that holds how far they are; beside the file of the lines unless given. `stdout` needs one.
+    pub ship_position: Option<PathBuf>,
     /// A file outside of the database that says how far this node's stream is: a database that was set back is then refused. Goldfin
     /// writes it; the folder must be writable by goldfin.
     pub high_water: Option<PathBuf>,
+}
+
+impl Ledger {
+    /// Where the ledger is shipped to, if anywhere.
+    pub fn shipping(&self) -> Result<Option<Shipping>, ConfigError> {
+        let refuse = |what: &str| Err(ConfigError(what.to_owned()));
+        let (target, usual) = match self.ship.as_deref() {
+            None if self.ship_position.is_some() => return refuse("`ledger.ship_position` goes with `ledger.ship`"),
+            None => return Ok(None),
+            Some("stdout") => (Target::Stdout, None),
+            Some(path) if path.starts_with('/') => (Target::File(PathBuf::from(path)), Some(Shipping::usual_position(Path::new(path)))),
+            Some(_) => return refuse("`ledger.ship` must be `stdout` or the whole path of a file, beginning with `/`"),
+        };
+        match self.ship_position.clone().or(usual) {
+            Some(position) => Ok(Some(Shipping { target, position })),
+            None => refuse("`ledger.ship_position` is needed to ship to `stdout`: a file that holds how far the lines are"),
+        }
+    }
 }
 
 /// Why the configuration is refused. Names the key, variable or file.
@@ -160,6 +183,7 @@ impl Config {
         if self.database.certificate.is_some() != self.database.key.is_some() {
             return refuse("`database.certificate` and `database.key` go together");
         }
+        self.ledger.shipping()?;
         self.limits.check().map_err(|what| ConfigError(format!("`limits`: {what}")))
     }
 }
@@ -217,7 +241,7 @@ fn read_table(path: &Path) -> Result<toml::Table, ConfigError> {
 
 /// `GOLDFIN_DATABASE_PASSWORD_FILE` is `database.password_file`; `GOLDFIN_NODE` is `node`.
 fn overlay(table: &mut toml::Table, variable: &str, value: String) -> Result<(), ConfigError> {
-    const SECTIONS: [&str; 5] = ["listen", "tls", "database", "seal", "limits"];
+    const SECTIONS: [&str; 6] = ["listen", "tls", "database", "seal", "limits", "ledger"];
     let name = variable.trim_start_matches("GOLDFIN_").to_ascii_lowercase();
     let (section, key) = match SECTIONS.iter().find_map(|section| name.strip_prefix(section)?.strip_prefix('_').map(|key| (*section, key)))
     {
@@ -276,6 +300,23 @@ mod tests {
         )
         .unwrap();
         assert_eq!((config.node.as_str(), config.database.pool, config.limits.max_streams), ("b", 8, 7));
+    }
+
+    #[test]
+    fn the_ledger_is_shipped_where_the_configuration_says() {
+        let shipping = |more: &str| {
+            load(&format!("{GOOD}\n{more}"), &[]).and_then(|config| config.ledger.shipping().map_err(|error| error.to_string()))
+        };
+        assert_eq!(shipping("").unwrap(), None);
+        let file = shipping("[ledger]\nship = \"/var/log/goldfin/ledger.ndjson\"").unwrap().unwrap();
+        assert_eq!(file.position, Path::new("/var/log/goldfin/ledger.ndjson.position"));
+        let stdout = shipping("[ledger]\nship = \"stdout\"\nship_position = \"/var/lib/goldfin/shipped\"").unwrap().unwrap();
+        assert_eq!(stdout, Shipping { target: Target::Stdout, position: PathBuf::from("/var/lib/goldfin/shipped") });
+        for wrong in ["ship = \"stdout\"", "ship = \"ledger.ndjson\"", "ship_position = \"/x\"", "shop = \"/x\""] {
+            assert!(shipping(&format!("[ledger]\n{wrong}")).is_err(), "{wrong}");
+        }
+        let from_variable = load(GOOD, &[("GOLDFIN_LEDGER_SHIP", "/x")]).unwrap();
+        assert!(from_variable.ledger.shipping().unwrap().is_some());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{HOST, HeaderName, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
@@ -91,6 +91,9 @@ impl Line {
         *request.uri_mut() = ask.path.clone();
         let headers = request.headers_mut();
         headers.insert(HOST, self.host.clone());
+        if !ask.body.is_empty() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
         if let Some(token) = &ask.token {
             headers.insert(AUTH_TOKEN, token.clone());
         }

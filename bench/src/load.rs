@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::case::{Case, Left, Questions, holds_all};
 use crate::line::{Door, Line};
-use crate::process::{self, Used};
+use crate::process::{self, Processes, Used};
 use crate::trouble::Trouble;
 use crate::watch::now;
 
@@ -20,6 +20,8 @@ const KEPT: usize = 97;
 pub struct Bounds {
     pub time: Duration,
     pub requests: u64,
+    /// Whether 429 and 503 are answers like others; else they stop the benchmark.
+    pub refusals: bool,
 }
 
 /// What one round gave.
@@ -27,8 +29,10 @@ pub struct Bounds {
 pub struct Round {
     pub elapsed: Duration,
     pub used: Used,
-    /// Of every request in microseconds, sorted.
+    /// Of every request that was done, in microseconds, sorted.
     pub latencies: Vec<u32>,
+    /// Of every request that was refused with 429 or 503.
+    pub refused: Vec<u32>,
 }
 
 /// Connections that stay open from round to round.
@@ -41,6 +45,7 @@ pub struct Lines {
 struct Done {
     line: Line,
     latencies: Vec<u32>,
+    refused: Vec<u32>,
     left: Vec<Left>,
 }
 
@@ -49,14 +54,14 @@ impl Lines {
         Self { door, open: Vec::new() }
     }
 
-    /// Runs one case and proves what it left. `goldfin` is the process whose use is measured.
+    /// Runs one case and proves what it left.
     pub async fn round(
         &mut self,
         case: Case,
         connections: usize,
         bounds: Bounds,
         questions: &Arc<Questions>,
-        goldfin: u32,
+        processes: Processes,
     ) -> Result<Round, Trouble> {
         self.open.retain(Line::is_open);
         while self.open.len() < connections {
@@ -64,23 +69,32 @@ impl Lines {
         }
         let left_to_ask = Arc::new(AtomicU64::new(bounds.requests));
         let mut tasks = JoinSet::new();
-        let before = process::used(goldfin)?;
+        let before = process::used(processes)?;
         let began = now();
         for (connection, line) in self.open.drain(..connections).enumerate() {
-            tasks.spawn(ask_on(line, case, connection, began + bounds.time, Arc::clone(&left_to_ask), Arc::clone(questions)));
+            tasks.spawn(ask_on(
+                line,
+                case,
+                connection,
+                (began + bounds.time, bounds.refusals),
+                Arc::clone(&left_to_ask),
+                Arc::clone(questions),
+            ));
         }
-        let (mut latencies, mut left) = (Vec::new(), Vec::new());
+        let (mut latencies, mut refused, mut left) = (Vec::new(), Vec::new(), Vec::new());
         while let Some(done) = tasks.join_next().await {
             let done = done??;
             latencies.extend(done.latencies);
+            refused.extend(done.refused);
             left.extend(done.left);
             self.open.push(done.line);
         }
         let elapsed = now().duration_since(began);
-        let used = process::used(goldfin)?.since(before);
+        let used = process::used(processes)?.since(before);
         self.prove(&left, questions).await?;
         latencies.sort_unstable();
-        Ok(Round { elapsed, used, latencies })
+        refused.sort_unstable();
+        Ok(Round { elapsed, used, latencies, refused })
     }
 
     async fn prove(&mut self, left: &[Left], questions: &Questions) -> Result<(), Trouble> {
@@ -101,20 +115,26 @@ async fn ask_on(
     mut line: Line,
     case: Case,
     connection: usize,
-    until: Instant,
+    (until, refusals): (Instant, bool),
     left_to_ask: Arc<AtomicU64>,
     questions: Arc<Questions>,
 ) -> Result<Done, Trouble> {
-    let (mut latencies, mut left) = (Vec::new(), Vec::new());
+    let (mut latencies, mut refused, mut left) = (Vec::new(), Vec::new(), Vec::new());
     let mut turn = 0;
     loop {
         let ask = questions.ask(case, connection, turn)?;
         let sent = now();
         if sent >= until || left_to_ask.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err() {
-            return Ok(Done { line, latencies, left });
+            return Ok(Done { line, latencies, refused, left });
         }
         let (status, body) = line.ask(&ask).await?;
-        latencies.push(u32::try_from(now().duration_since(sent).as_micros()).unwrap_or(u32::MAX));
+        let took = u32::try_from(now().duration_since(sent).as_micros()).unwrap_or(u32::MAX);
+        if refusals && matches!(status.as_u16(), 429 | 503) {
+            refused.push(took);
+            turn += 1;
+            continue;
+        }
+        latencies.push(took);
         let kept = questions.check(case, connection, turn, status, &body)?;
         if turn % KEPT == 0 {
             left.push(kept);

@@ -1,37 +1,37 @@
-//! Measures a goldfin of its own: load over the network, start times, memory, decisions. Prints tables; asserts nothing but that every
-//! answer was right. It talks to loopback only and stops what it started.
+//! Measures a goldfin of its own: load over the network, start times, memory, decisions, the ledger's verification; beside others that do
+//! less. Prints tables; asserts nothing but that every answer was right. It talks to loopback and to databases that it made, and stops
+//! what it started.
 
 mod case;
-mod commit;
+mod database;
 mod decide;
 mod figures;
+mod growth;
 mod line;
 mod load;
+mod naive;
+mod overload;
+mod plan;
 mod process;
 mod provision;
+mod raw;
 mod report;
+mod run;
 mod service;
+mod side;
+mod svg;
 mod trouble;
+mod verify;
 mod watch;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Parser;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use case::{Case, Questions};
-use decide::Decisions;
-use line::Door;
-use load::{Bounds, Lines};
-use report::{Cell, Measured, Target};
-use service::Service;
 use trouble::Trouble;
-
-/// Most requests of one round, whatever its time.
-const MOST_REQUESTS: u64 = 400_000;
 
 #[derive(Debug, Parser)]
 struct Options {
@@ -41,13 +41,25 @@ struct Options {
     /// An empty folder for its data; stays when something goes wrong
     #[arg(long)]
     folder: PathBuf,
-    /// The cases of the targets only, in about three minutes
+    /// The Python of an environment with bench/naive/requirements.txt; without it the naive service is left out
+    #[arg(long)]
+    python: Option<PathBuf>,
+    /// The cases of the targets only, in about five minutes
     #[arg(long)]
     quick: bool,
+    /// So many tokens are present [default: 100000, with --full 10000000]
+    #[arg(long)]
+    fill: Option<u32>,
+    /// Fill up in steps of ten and measure at each; takes some 4 GB of disk
+    #[arg(long, conflicts_with = "quick")]
+    full: bool,
+    /// Draw the curves of --full here
+    #[arg(long, requires = "full")]
+    svg: Option<PathBuf>,
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Seconds of each case in each round
-    #[arg(long, default_value_t = 1.5)]
+    #[arg(long, default_value_t = 1.0)]
     seconds: f64,
     /// Only cases whose name begins so
     #[arg(long)]
@@ -60,9 +72,15 @@ struct Options {
     json: Option<PathBuf>,
 }
 
+impl Options {
+    fn tokens(&self) -> i64 {
+        self.fill.map_or(if self.full { 10_000_000 } else { 100_000 }, i64::from)
+    }
+}
+
 fn main() -> ExitCode {
-    let outcome = run(&Options::parse());
-    match outcome {
+    let options = Options::parse();
+    match prepare(&options).and_then(|()| run::run(&options)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Trouble(text)) => {
             // Nobody is left to be told.
@@ -72,92 +90,16 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: &Options) -> Result<(), Trouble> {
+/// Refuses what would measure, or hurt, something else; gives this process and its children as many open files as they may have.
+fn prepare(options: &Options) -> Result<(), Trouble> {
     std::fs::create_dir_all(&options.folder)?;
-    let (first, from_nothing) = Service::start(&options.goldfin, &options.folder)?;
-    first.stop()?;
-    let (service, again) = Service::start(&options.goldfin, &options.folder)?;
-    let idle = process::resident(service.process_id())?;
-    // One thread, so that the load client takes no more than its core.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let cells = runtime.block_on(measure(options, &service))?;
-    let after = process::resident(service.process_id())?;
-    let mut targets = report::throughput_targets(&cells);
-    targets.extend(latency_target(&cells, &service)?);
-    service.stop()?;
-    let decisions = Decisions::measure()?;
-    targets.push(at_most("R12", "decision, 2,000 policies / 20", decisions.many / decisions.few, 1.5, 1.1));
-    let megabytes = |kilobytes: u64| figures::count(usize::try_from(kilobytes).unwrap_or(usize::MAX)) / 1024.0;
-    targets.push(at_most("R13", "resident MB, idle", megabytes(idle), 48.0, 40.0));
-    targets.push(at_most("R13", "resident MB, after the load", megabytes(after), 96.0, 64.0));
-    targets.push(at_most("R14", "dev from nothing, s", from_nothing.as_secs_f64(), 5.0, 2.0));
-    targets.push(at_most("R14", "dev again on its folder, s", again.as_secs_f64(), 0.5, 0.2));
-    let mut out = std::io::stdout();
-    writeln!(out, "{}\n{}", report::table(&cells), report::targets_table(&targets))?;
-    writeln!(out, "decision: {:.1} us with 20 policies stored, {:.1} us with 2,000", decisions.few, decisions.many)?;
-    if let Some(file) = &options.json {
-        std::fs::write(file, serde_json::to_vec_pretty(&report::json(&cells, &targets))?)?;
+    if std::fs::read_dir(&options.folder)?.next().is_some() {
+        return Err(Trouble::new("the folder is not empty; the benchmark works on databases of its own only"));
     }
+    if options.rounds == 0 || !(0.05..=600.0).contains(&options.seconds) {
+        return Err(Trouble::new("rounds must be at least 1, seconds between 0.05 and 600"));
+    }
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
     Ok(())
-}
-
-/// Round after round of all cases, so that whatever else the machine does meets all of them alike.
-async fn measure(options: &Options, service: &Service) -> Result<Vec<Cell>, Trouble> {
-    let door = Door::new(service.variable("VAULT_ADDR")?, Path::new(service.variable("VAULT_CACERT")?))?;
-    let questions: Arc<Questions> = Arc::new(provision::provision(&door, service.variable("VAULT_TOKEN")?).await?);
-    let mut lines = Lines::new(door);
-    let bounds = Bounds { time: Duration::try_from_secs_f64(options.seconds)?, requests: MOST_REQUESTS };
-    let mut cells: Vec<Cell> =
-        plan(options).into_iter().map(|(case, connections)| Cell { case, connections, rounds: Vec::new() }).collect();
-    for cell in &cells {
-        // Caches, prepared statements and connections are there before anything counts.
-        let warm = Bounds { time: Duration::from_millis(200), requests: MOST_REQUESTS };
-        lines.round(cell.case, cell.connections, warm, &questions, service.process_id()).await?;
-    }
-    for _ in 0..options.rounds {
-        for cell in &mut cells {
-            let round = lines.round(cell.case, cell.connections, bounds, &questions, service.process_id()).await?;
-            cell.rounds.push(Measured::of(&round));
-        }
-    }
-    Ok(cells)
-}
-
-/// What is run, in the order of a round.
-fn plan(options: &Options) -> Vec<(Case, usize)> {
-    use Case::{BatchDecode, BatchEncode, Decode, Encode, Fixed, ReadSecret, WriteSecret};
-    let full: &[(usize, &[Case])] = &[
-        (1, &[Fixed, ReadSecret, WriteSecret, Encode, Decode, BatchEncode, BatchDecode]),
-        (4, &[BatchEncode, BatchDecode]),
-        (16, &[Fixed, ReadSecret, WriteSecret, Encode, Decode]),
-        (64, &[Fixed, ReadSecret, WriteSecret, Encode, Decode]),
-        (256, &[Fixed, ReadSecret, WriteSecret, Encode, Decode]),
-    ];
-    let quick: &[(usize, &[Case])] = &[
-        (1, &[Encode, BatchEncode, BatchDecode]),
-        (64, &[Fixed, ReadSecret, WriteSecret, Encode]),
-        (256, &[Fixed, ReadSecret, Encode, Decode]),
-    ];
-    let chosen = if options.quick { quick } else { full };
-    let wanted = |case: Case| options.only.is_empty() || options.only.iter().any(|name| case.name().starts_with(name.as_str()));
-    let fits = |connections: usize| options.connections.is_empty() || options.connections.contains(&connections);
-    chosen
-        .iter()
-        .filter(|(connections, _)| fits(*connections))
-        .flat_map(|(connections, cases)| cases.iter().filter(|case| wanted(**case)).map(|case| (*case, *connections)))
-        .collect()
-}
-
-/// R9 on the disk that there is; the design asks for one with 2 ms more per fsync.
-fn latency_target(cells: &[Cell], service: &Service) -> Result<Vec<Target>, Trouble> {
-    let commit = commit::median_latency(&service.socket()?)?;
-    let found = [(1, 1.5, 1.2), (64, 3.5, 2.5)].into_iter().filter_map(|(connections, must, wanted)| {
-        let write = report::find(cells, Case::Encode, connections)?.median(|round| round.p50);
-        Some(at_most("R9", &format!("encode p50 / one commit, {connections} connections"), write / commit, must, wanted))
-    });
-    Ok(found.collect())
-}
-
-fn at_most(id: &'static str, what: &str, measured: f64, must: f64, wanted: f64) -> Target {
-    Target { id, what: what.to_owned(), measured, must, wanted, at_most: true }
 }

@@ -8,17 +8,26 @@ use crate::trouble::Trouble;
 /// Linux counts CPU time for user space in hundredths of a second, on every platform that goldfin runs on.
 const MICROS_PER_TICK: u64 = 10_000;
 
+/// Whose use is measured.
+#[derive(Debug, Clone, Copy)]
+pub struct Processes {
+    /// The service with whatever it started; absent where the load client itself does the work.
+    pub own: Option<u32>,
+    /// Its PostgreSQL with all its sessions; it may be a child of the service.
+    pub postgres: u32,
+}
+
 /// CPU time in microseconds.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Used {
-    pub goldfin: u64,
-    /// The private PostgreSQL with all its sessions, also those that have ended.
+    pub own: u64,
+    /// Of all sessions, also those that have ended.
     pub postgres: u64,
 }
 
 impl Used {
     pub fn since(self, before: Self) -> Self {
-        Self { goldfin: self.goldfin.saturating_sub(before.goldfin), postgres: self.postgres.saturating_sub(before.postgres) }
+        Self { own: self.own.saturating_sub(before.own), postgres: self.postgres.saturating_sub(before.postgres) }
     }
 }
 
@@ -30,8 +39,32 @@ struct Stat {
     reaped: u64,
 }
 
-/// What goldfin and its descendants have used so far.
-pub fn used(goldfin: u32) -> Result<Used, Trouble> {
+/// Resident memory in kilobytes of a process and whatever it started; pages that they share count for each.
+pub fn resident_with_children(id: u32) -> Result<u64, Trouble> {
+    let all = all()?;
+    Ok(all.keys().filter(|&&one| is_of(&all, one, id)).filter_map(|&one| resident(one).ok()).sum())
+}
+
+/// What they have used so far.
+pub fn used(of: Processes) -> Result<Used, Trouble> {
+    let all = all()?;
+    let mut used = Used::default();
+    for (&id, stat) in &all {
+        let micros = (stat.own + stat.reaped) * MICROS_PER_TICK;
+        if is_of(&all, id, of.postgres) {
+            used.postgres += micros;
+        } else if of.own.is_some_and(|own| is_of(&all, id, own)) {
+            // What it waited for may have been PostgreSQL, of an earlier start.
+            used.own += stat.own * MICROS_PER_TICK;
+        }
+    }
+    if of.own.is_some_and(|own| !all.contains_key(&own)) {
+        return Err(Trouble::new("the measured service is gone"));
+    }
+    Ok(used)
+}
+
+fn all() -> Result<HashMap<u32, Stat>, Trouble> {
     let mut all = HashMap::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
@@ -41,14 +74,7 @@ pub fn used(goldfin: u32) -> Result<Used, Trouble> {
             all.insert(id, stat);
         }
     }
-    let own = all.get(&goldfin).ok_or_else(|| Trouble::new("goldfin is gone"))?;
-    let mut used = Used { goldfin: own.own * MICROS_PER_TICK, postgres: 0 };
-    for (&id, stat) in &all {
-        if id != goldfin && descends(&all, id, goldfin) {
-            used.postgres += (stat.own + stat.reaped) * MICROS_PER_TICK;
-        }
-    }
-    Ok(used)
+    Ok(all)
 }
 
 /// Resident memory in kilobytes.
@@ -56,6 +82,11 @@ pub fn resident(id: u32) -> Result<u64, Trouble> {
     let status = fs::read_to_string(format!("/proc/{id}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|text| text.split_whitespace().next()?.parse().ok()).ok_or_else(|| Trouble::new("/proc tells no resident memory"))
+}
+
+/// Whether a process is this one or comes from it.
+fn is_of(all: &HashMap<u32, Stat>, id: u32, from: u32) -> bool {
+    id == from || descends(all, id, from)
 }
 
 fn descends(all: &HashMap<u32, Stat>, id: u32, from: u32) -> bool {

@@ -49,23 +49,47 @@ pub async fn provision(door: &Door, root: &str) -> Result<Questions, Trouble> {
     let made: Value = serde_json::from_slice(&made)?;
     let token = made.pointer("/auth/client_token").and_then(Value::as_str).ok_or_else(|| Trouble::new("no auth token was made"))?;
     provisioner.token = HeaderValue::from_str(token)?;
-    for number in 0..HOT {
-        let path = hot_path(number);
-        let body = json!({ "data": { "password": secret(number), "username": "synthetic" } });
-        provisioner.post(path.trim_start_matches("/v1/"), &body).await?;
+    provisioner.questions(token).await
+}
+
+/// The same for the naive service, which has one caller and no policies.
+pub async fn provision_naive(door: &Door, token: &str) -> Result<Questions, Trouble> {
+    let mut provisioner = Provisioner { line: door.connect().await?, token: HeaderValue::from_str(token)? };
+    provisioner.questions(token).await
+}
+
+/// Encodes values of nine characters, a thousand a request.
+pub async fn encode_short(door: &Door, root: &str, batches: usize) -> Result<(), Trouble> {
+    let mut provisioner = Provisioner { line: door.connect().await?, token: HeaderValue::from_str(root)? };
+    for batch in 0..batches {
+        provisioner.encode((0..1000).map(|at| format!("{:09}", 900_000_000 + batch * 1000 + at))).await?;
     }
-    let mut tokens = Vec::with_capacity(TOKENS);
-    for first in (0..TOKENS).step_by(1000) {
-        tokens.extend(provisioner.encode((first..first + 1000).map(value)).await?);
-    }
-    let mut batches = Vec::with_capacity(BATCHES);
-    for batch in 0..BATCHES {
-        batches.push(provisioner.encode(batch_values(batch)).await?);
-    }
-    Questions::new(token, HOT, &tokens, &batches)
+    Ok(())
+}
+
+/// Whether a service is there.
+pub fn health(token: HeaderValue) -> Result<Ask, Trouble> {
+    Ok(Ask { method: Method::GET, path: Uri::from_static("/v1/sys/health"), body: Bytes::new(), token: Some(token), purpose: None })
 }
 
 impl Provisioner {
+    async fn questions(&mut self, token: &str) -> Result<Questions, Trouble> {
+        for number in 0..HOT {
+            let path = hot_path(number);
+            let body = json!({ "data": { "password": secret(number), "username": "synthetic" } });
+            self.post(path.trim_start_matches("/v1/"), &body).await?;
+        }
+        let mut tokens = Vec::with_capacity(TOKENS);
+        for first in (0..TOKENS).step_by(1000) {
+            tokens.extend(self.encode((first..first + 1000).map(value)).await?);
+        }
+        let mut batches = Vec::with_capacity(BATCHES);
+        for batch in 0..BATCHES {
+            batches.push(self.encode(batch_values(batch)).await?);
+        }
+        Questions::new(token, HOT, &tokens, &batches)
+    }
+
     async fn post(&mut self, path: &str, body: &Value) -> Result<Bytes, Trouble> {
         let ask = Ask {
             method: Method::POST,

@@ -8,10 +8,12 @@ use serde_json::{Value, json};
 use crate::case::Case;
 use crate::figures::{count, median, percentile};
 use crate::load::Round;
+use crate::side::Side;
 
 /// All rounds of one case at one number of connections, in the order of their rounds.
 #[derive(Debug)]
 pub struct Cell {
+    pub side: Side,
     pub case: Case,
     pub connections: usize,
     pub rounds: Vec<Measured>,
@@ -25,7 +27,7 @@ pub struct Measured {
     pub p50: f64,
     pub p99: f64,
     /// CPU microseconds per request.
-    pub goldfin: f64,
+    pub own: f64,
     pub postgres: f64,
 }
 
@@ -49,7 +51,7 @@ impl Measured {
             rate: requests / round.elapsed.as_secs_f64(),
             p50: percentile(&round.latencies, 0.5),
             p99: percentile(&round.latencies, 0.99),
-            goldfin: per_request(round.used.goldfin),
+            own: per_request(round.used.own),
             postgres: per_request(round.used.postgres),
         }
     }
@@ -66,27 +68,46 @@ impl Cell {
     }
 }
 
-pub fn find(cells: &[Cell], case: Case, connections: usize) -> Option<&Cell> {
-    cells.iter().find(|cell| cell.case == case && cell.connections == connections)
+pub fn find(cells: &[Cell], side: Side, case: Case, connections: usize) -> Option<&Cell> {
+    cells.iter().find(|cell| cell.side == side && cell.case == case && cell.connections == connections)
 }
 
-/// R2, R3, R4 and R6, as far as their cases were run.
+/// The ratio of two rates. `None` where a side of it was not run.
+fn rates(cells: &[Cell], (side, case): (Side, Case), (other, its_case): (Side, Case), connections: usize) -> Option<f64> {
+    Some(find(cells, side, case, connections)?.ratio(find(cells, other, its_case, connections)?, |round| round.rate))
+}
+
+/// The targets that compare rates, as far as their cases were run.
 pub fn throughput_targets(cells: &[Cell]) -> Vec<Target> {
+    use Case::{BatchDecode, BatchEncode, Decode, Encode, Fixed, ReadSecret};
+    use Side::{Few, Goldfin, Naive, Raw, Unrecorded};
     let wanted = [
-        ("R2", Case::ReadSecret, Case::Fixed, 64, 0.28, 0.45),
-        ("R2", Case::ReadSecret, Case::Fixed, 256, 0.45, 0.65),
-        ("R3", Case::Encode, Case::Fixed, 64, 0.22, 0.35),
-        ("R3", Case::Encode, Case::Fixed, 256, 0.32, 0.50),
-        ("R4", Case::Decode, Case::Fixed, 256, 0.25, 0.45),
-        ("R6", Case::BatchDecode, Case::BatchEncode, 1, 1.5, 2.5),
-        ("R6", Case::BatchDecode, Case::BatchEncode, 4, 1.5, 2.5),
+        ("R1", (Goldfin, ReadSecret), (Unrecorded, ReadSecret), 64, 0.60, 0.80),
+        ("R1", (Goldfin, ReadSecret), (Unrecorded, ReadSecret), 256, 0.70, 0.90),
+        ("R2", (Goldfin, ReadSecret), (Goldfin, Fixed), 64, 0.28, 0.45),
+        ("R2", (Goldfin, ReadSecret), (Goldfin, Fixed), 256, 0.45, 0.65),
+        ("R3", (Goldfin, Encode), (Goldfin, Fixed), 64, 0.22, 0.35),
+        ("R3", (Goldfin, Encode), (Goldfin, Fixed), 256, 0.32, 0.50),
+        ("R4", (Goldfin, Decode), (Goldfin, Fixed), 256, 0.25, 0.45),
+        ("R5", (Goldfin, BatchEncode), (Raw, BatchEncode), 1, 0.50, 0.80),
+        ("R6", (Goldfin, BatchDecode), (Goldfin, BatchEncode), 1, 1.5, 2.5),
+        ("R6", (Goldfin, BatchDecode), (Goldfin, BatchEncode), 4, 1.5, 2.5),
+        ("R7", (Goldfin, Encode), (Few, Encode), 64, 0.80, 0.95),
+        ("R10", (Goldfin, ReadSecret), (Naive, ReadSecret), 16, 15.0, 25.0),
+        ("R10", (Goldfin, Encode), (Naive, Encode), 16, 15.0, 25.0),
+        ("R10", (Goldfin, Decode), (Naive, Decode), 16, 10.0, 20.0),
+        ("R11", (Goldfin, BatchEncode), (Naive, BatchEncode), 4, 4.0, 8.0),
+        ("R11", (Goldfin, BatchDecode), (Naive, BatchDecode), 4, 4.0, 6.0),
     ];
+    let named = |(side, case): (Side, Case)| match side {
+        Goldfin => case.name().to_owned(),
+        _ => format!("{} ({})", case.name(), side.name()),
+    };
     wanted
         .into_iter()
-        .filter_map(|(id, case, other, connections, must, wanted)| {
-            let ratio = find(cells, case, connections)?.ratio(find(cells, other, connections)?, |round| round.rate);
-            let what = format!("{} / {}, {connections} connections", case.name(), other.name());
-            Some(Target { id, what, measured: ratio, must, wanted, at_most: false })
+        .filter_map(|(id, one, other, connections, must, wanted)| {
+            let what = format!("{} / {}, {connections} conn.", named(one), named(other));
+            Some(Target { id, what, measured: rates(cells, one, other, connections)?, must, wanted, at_most: false })
         })
         .collect()
 }
@@ -94,23 +115,25 @@ pub fn throughput_targets(cells: &[Cell]) -> Vec<Target> {
 /// The table of all cells.
 pub fn table(cells: &[Cell]) -> String {
     let mut text = format!(
-        "{:<14} {:>5} {:>10} {:>11} {:>9} {:>9} {:>10} {:>10} {:>9}\n",
-        "case", "conn", "req/s", "values/s", "p50 us", "p99 us", "CPU own us", "CPU PG us", "/ fixed"
+        "{:<14} {:<14} {:>5} {:>10} {:>11} {:>9} {:>9} {:>10} {:>10} {:>9}\n",
+        "case", "side", "conn", "req/s", "values/s", "p50 us", "p99 us", "CPU own us", "CPU PG us", "/ fixed"
     );
     for cell in cells {
         let rate = cell.median(|round| round.rate);
-        let ratio = find(cells, Case::Fixed, cell.connections).filter(|_| cell.case != Case::Fixed && cell.case.values() == 1);
+        let ratio = find(cells, Side::Goldfin, Case::Fixed, cell.connections)
+            .filter(|_| cell.side == Side::Goldfin && cell.case != Case::Fixed && cell.case.values() == 1);
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "{:<14} {:>5} {:>10.0} {:>11.0} {:>9.0} {:>9.0} {:>10.1} {:>10.1} {:>9}",
+            "{:<14} {:<14} {:>5} {:>10.0} {:>11.0} {:>9.0} {:>9.0} {:>10.1} {:>10.1} {:>9}",
             cell.case.name(),
+            cell.side.name(),
             cell.connections,
             rate,
             rate * count(cell.case.values()),
             cell.median(|round| round.p50),
             cell.median(|round| round.p99),
-            cell.median(|round| round.goldfin),
+            cell.median(|round| round.own),
             cell.median(|round| round.postgres),
             ratio.map_or_else(String::new, |fixed| format!("{:.3}", cell.ratio(fixed, |round| round.rate))),
         );
@@ -120,11 +143,11 @@ pub fn table(cells: &[Cell]) -> String {
 
 /// The table of the targets.
 pub fn targets_table(targets: &[Target]) -> String {
-    let mut text = format!("{:<5} {:<46} {:>9} {:>8} {:>8}\n", "id", "what", "measured", "must", "wanted");
+    let mut text = format!("{:<5} {:<60} {:>9} {:>8} {:>8}\n", "id", "what", "measured", "must", "wanted");
     for target in targets {
         let _ = writeln!(
             text,
-            "{:<5} {:<46} {:>9.3} {:>8} {:>8}  {}",
+            "{:<5} {:<60} {:>9.3} {:>8} {:>8}  {}",
             target.id,
             target.what,
             target.measured,
@@ -137,6 +160,19 @@ pub fn targets_table(targets: &[Target]) -> String {
 }
 
 impl Target {
+    pub fn at_most(id: &'static str, what: impl Into<String>, measured: f64, must: f64, wanted: f64) -> Self {
+        Self { id, what: what.into(), measured, must, wanted, at_most: true }
+    }
+
+    pub fn at_least(id: &'static str, what: impl Into<String>, measured: f64, must: f64, wanted: f64) -> Self {
+        Self { id, what: what.into(), measured, must, wanted, at_most: false }
+    }
+
+    /// Whether it is as good as wanted.
+    pub fn as_wanted(&self) -> bool {
+        self.verdict() == "as wanted"
+    }
+
     fn verdict(&self) -> &'static str {
         let reaches = |limit: f64| if self.at_most { self.measured <= limit } else { self.measured >= limit };
         if reaches(self.wanted) {
@@ -149,6 +185,15 @@ impl Target {
     }
 }
 
+/// What falls short of what is wanted, in one line each.
+pub fn shortfalls(targets: &[Target]) -> String {
+    let mut text = String::new();
+    for target in targets.iter().filter(|target| !target.as_wanted()) {
+        let _ = writeln!(text, "{}: {} is {:.3}, wanted {}", target.id, target.what, target.measured, target.wanted);
+    }
+    if text.is_empty() { "everything is as wanted\n".to_owned() } else { format!("short of what is wanted:\n{text}") }
+}
+
 pub fn json(cells: &[Cell], targets: &[Target]) -> Value {
     let cells: Vec<Value> = cells
         .iter()
@@ -156,9 +201,9 @@ pub fn json(cells: &[Cell], targets: &[Target]) -> Value {
             let rounds: Vec<Value> = cell
                 .rounds
                 .iter()
-                .map(|round| json!({ "rate": round.rate, "p50_us": round.p50, "p99_us": round.p99, "goldfin_us": round.goldfin, "postgres_us": round.postgres }))
+                .map(|round| json!({ "rate": round.rate, "p50_us": round.p50, "p99_us": round.p99, "own_us": round.own, "postgres_us": round.postgres }))
                 .collect();
-            json!({ "case": cell.case.name(), "connections": cell.connections, "values": cell.case.values(), "rounds": rounds })
+            json!({ "side": cell.side.name(), "case": cell.case.name(), "connections": cell.connections, "values": cell.case.values(), "rounds": rounds })
         })
         .collect();
     let targets: Vec<Value> = targets
@@ -173,8 +218,8 @@ mod tests {
     use super::*;
 
     fn cell(case: Case, rates: &[f64]) -> Cell {
-        let rounds = rates.iter().map(|&rate| Measured { rate, p50: 1.0, p99: 2.0, goldfin: 3.0, postgres: 4.0 }).collect();
-        Cell { case, connections: 64, rounds }
+        let rounds = rates.iter().map(|&rate| Measured { rate, p50: 1.0, p99: 2.0, own: 3.0, postgres: 4.0 }).collect();
+        Cell { side: Side::Goldfin, case, connections: 64, rounds }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! A `goldfin dev` of the benchmark's own: started, timed, stopped by its process id.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -9,11 +10,12 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::process::Processes;
 use crate::trouble::Trouble;
 use crate::watch::now;
 
 /// How long a start or a stop may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How closely a start is timed.
 const LOOK: Duration = Duration::from_millis(1);
@@ -28,6 +30,9 @@ pub struct Service {
 impl Service {
     /// Starts `binary` on `folder/data`; gives how long it took to be ready.
     pub fn start(binary: &Path, folder: &Path) -> Result<(Self, Duration), Trouble> {
+        // The user of PostgreSQL has to get through it.
+        fs::create_dir_all(folder)?;
+        fs::set_permissions(folder, Permissions::from_mode(0o711))?;
         let env_file = folder.join("bench.env");
         drop(fs::remove_file(&env_file));
         let log = File::options().create(true).append(true).open(folder.join("goldfin.log"))?;
@@ -66,10 +71,29 @@ impl Service {
         self.child.id()
     }
 
+    /// It and its private PostgreSQL.
+    pub fn processes(&self) -> Result<Processes, Trouble> {
+        Ok(Processes { own: Some(self.child.id()), postgres: self.postmaster(0)?.parse()? })
+    }
+
+    /// The folder of the private PostgreSQL's files.
+    pub fn cluster(&self) -> Result<PathBuf, Trouble> {
+        Ok(self.folder.join("data/postgresql/cluster").canonicalize()?)
+    }
+
     /// The folder of the private PostgreSQL's socket.
     pub fn socket(&self) -> Result<PathBuf, Trouble> {
+        self.postmaster(4).map(PathBuf::from)
+    }
+
+    /// A file below the data folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join("data").join(name)
+    }
+
+    fn postmaster(&self, line: usize) -> Result<String, Trouble> {
         let text = fs::read_to_string(self.folder.join("data/postgresql/cluster/postmaster.pid"))?;
-        text.lines().nth(4).map(PathBuf::from).ok_or_else(|| Trouble::new("PostgreSQL told no socket"))
+        text.lines().nth(line).map(str::to_owned).ok_or_else(|| Trouble::new("PostgreSQL did not tell where it is"))
     }
 
     /// Asks it to stop and waits until it and its PostgreSQL are gone.
@@ -78,22 +102,26 @@ impl Service {
     }
 
     fn end(&mut self) -> Result<(), Trouble> {
-        if self.child.try_wait()?.is_some() {
+        end(&mut self.child)
+    }
+}
+
+/// Asks a process of ours to stop and waits until it is gone; after too long it is killed, and whatever it started notices that.
+pub fn end(child: &mut Child) -> Result<(), Trouble> {
+    if child.try_wait()?.is_some() {
+        return Ok(());
+    }
+    kill(Pid::from_raw(i32::try_from(child.id())?), Signal::SIGTERM)?;
+    let began = now();
+    while now().duration_since(began) < PATIENCE {
+        if child.try_wait()?.is_some() {
             return Ok(());
         }
-        kill(Pid::from_raw(i32::try_from(self.child.id())?), Signal::SIGTERM)?;
-        let began = now();
-        while now().duration_since(began) < PATIENCE {
-            if self.child.try_wait()?.is_some() {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        // Its PostgreSQL notices that its parent is gone.
-        self.child.kill()?;
-        self.child.wait()?;
-        Err(Trouble::new("goldfin did not stop when asked to"))
+        std::thread::sleep(Duration::from_millis(20));
     }
+    child.kill()?;
+    child.wait()?;
+    Err(Trouble::new("a service did not stop when asked to"))
 }
 
 impl Drop for Service {

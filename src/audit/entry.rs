@@ -13,6 +13,7 @@ use crate::model::clock::Timestamp;
 use crate::model::document::Node;
 use crate::model::facts::{Facts, SubjectCount};
 use crate::model::id::{RequestId, StreamId};
+use crate::model::member_class::{MemberClass, class_of};
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +128,11 @@ impl Line {
     }
 
     fn text(&mut self, name: &str, text: &str) {
+        debug_assert!(class_of(name).is_some_and(MemberClass::may_be_recorded), "`{name}` may not enter an entry as it is");
+        self.write_text(name, text);
+    }
+
+    fn write_text(&mut self, name: &str, text: &str) {
         self.name(name);
         Node::text(text).write(&mut self.0);
     }
@@ -146,7 +152,7 @@ impl Line {
 
     fn hash(&mut self, name: &str, hash: Option<&[u8; 32]>) {
         if let Some(hash) = hash {
-            self.text(name, &hex(hash));
+            self.write_text(name, &hex(hash));
         }
     }
 
@@ -171,6 +177,16 @@ impl Line {
     }
 
     fn texts(&mut self, name: &str, texts: impl Iterator<Item = String>) {
+        debug_assert!(class_of(name).is_some_and(MemberClass::may_be_recorded), "`{name}` may not enter an entry as it is");
+        self.write_texts(name, texts);
+    }
+
+    /// Keyed hashes of what itself may not enter; empty where there is none.
+    fn hashes<'a>(&mut self, name: &str, hashes: impl Iterator<Item = Option<&'a [u8; 8]>>) {
+        self.write_texts(name, hashes.map(|hash| hash.map_or_else(String::new, |hash| hex(hash))));
+    }
+
+    fn write_texts(&mut self, name: &str, texts: impl Iterator<Item = String>) {
         let items: Vec<Node> = texts.map(Node::text).collect();
         if !items.is_empty() {
             self.name(name);
@@ -208,7 +224,7 @@ fn rest_of(draft: &Draft, now: Timestamp) -> String {
     line.number("succeeded", facts.succeeded.and_then(|count| i64::try_from(count).ok()));
     line.hash("batch", facts.batch.as_ref());
     line.subjects(&facts.subjects);
-    line.texts("tokens", facts.tokens.iter().map(|token| token.as_ref().map(|digest| hex(digest)).unwrap_or_default()));
+    line.hashes("tokens", facts.tokens.iter().map(Option::as_ref));
     line.optional("login_account", facts.account.as_deref());
     line.optional("target_accessor", facts.accessor.as_deref());
     line.texts("changes", draft.changes.iter().map(ToString::to_string));

@@ -49,9 +49,15 @@ impl LoginThrottle {
             bucket.tokens -= 1;
             return Ok(());
         }
-        let waited = u64::try_from(now_ms.saturating_sub(bucket.refilled_ms)).unwrap_or(0);
-        let left_ms = u64::from(self.limits.refill_ms).saturating_sub(waited);
-        Err(Throttled { retry_after_seconds: u32::try_from(left_ms.div_ceil(1000)).unwrap_or(u32::MAX).max(1) })
+        Err(bucket.wait(self.limits, now_ms))
+    }
+
+    /// Whether the address would have to wait. Takes nothing and remembers nothing.
+    pub fn waits(&self, address: IpAddr, now_ms: i64) -> Option<Throttled> {
+        let state = self.state.lock();
+        let mut bucket = state.buckets.get(&Source::of(address))?.bucket;
+        bucket.refill(self.limits, now_ms);
+        (bucket.tokens == 0).then(|| bucket.wait(self.limits, now_ms))
     }
 
     /// The attempt succeeded: it does not count. Earlier failures still do, so that one good credential does
@@ -62,6 +68,12 @@ impl LoginThrottle {
             bucket.tokens = bucket.tokens.saturating_add(1).min(self.limits.burst);
         }
     }
+}
+
+/// What an address is counted as: itself, or of IPv6 the network of its first 64 bits.
+#[must_use]
+pub fn source_of(address: IpAddr) -> IpAddr {
+    IpAddr::V6(Ipv6Addr::from_bits(Source::of(address).0)).to_canonical()
 }
 
 /// A single IPv4 address, or the /64 that one IPv6 customer gets.
@@ -84,6 +96,13 @@ struct Bucket {
 }
 
 impl Bucket {
+    /// How long until there is a token again.
+    fn wait(self, limits: ThrottleLimits, now_ms: i64) -> Throttled {
+        let waited = u64::try_from(now_ms.saturating_sub(self.refilled_ms)).unwrap_or(0);
+        let left_ms = u64::from(limits.refill_ms).saturating_sub(waited);
+        Throttled { retry_after_seconds: u32::try_from(left_ms.div_ceil(1000)).unwrap_or(u32::MAX).max(1) }
+    }
+
     fn refill(&mut self, limits: ThrottleLimits, now_ms: i64) {
         let refill_ms = i64::from(limits.refill_ms.max(1));
         let elapsed = now_ms.saturating_sub(self.refilled_ms);
@@ -205,6 +224,11 @@ mod tests {
         }
         assert!(throttle.begin("2001:db8::9".parse().unwrap(), 0).is_err());
         assert_eq!(throttle.begin("2001:db8:0:1::9".parse().unwrap(), 0), Ok(()));
+        assert_eq!(throttle.waits("2001:db8::77".parse().unwrap(), 0), Some(Throttled { retry_after_seconds: 1 }));
+        assert_eq!(throttle.waits("2001:db8::77".parse().unwrap(), 1000), None);
+        assert_eq!(throttle.waits("2001:db8:ffff::77".parse().unwrap(), 0), None);
+        assert_eq!(source_of("2001:db8::77".parse().unwrap()), "2001:db8::".parse::<IpAddr>().unwrap());
+        assert_eq!(source_of("::ffff:192.0.2.9".parse().unwrap()), address(9));
         for _ in 0..3 {
             assert_eq!(throttle.begin(address(9), 0), Ok(()));
         }

@@ -113,6 +113,7 @@ async fn serve(
         address: options.listen.or_else(|| read_address(&address_file)).unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)),
         public: None,
         limits: Limits::default(),
+        shipping: None,
     };
     let running = Running::start(node).await?;
     let address = running.address()?;

@@ -33,6 +33,7 @@ use crate::store::directory::Directory;
 use crate::store::{Store, keyring, ledger};
 
 use super::opening::open_ledger;
+use super::strangers::Strangers;
 use super::{Founding, Workshop};
 
 /// How often the other streams are asked for changes. Half of the second that promise 5 grants.
@@ -51,6 +52,7 @@ pub struct House {
     pub(super) rules: Arc<Rules>,
     pub(super) directory: Arc<Directory>,
     pub(super) engines: Engines,
+    pub(super) strangers: Arc<Strangers>,
     barrier: Arc<Barrier>,
     erasures: Option<Journal>,
     writer: Mutex<Option<WriterThread>>,
@@ -100,7 +102,7 @@ impl House {
     /// Opens the ledger's stream, the directory and the policies behind a barrier.
     pub(super) async fn open(founding: Founding, barrier: Barrier) -> Result<Self, Fault> {
         let barrier = Arc::new(barrier);
-        let Founding { store, access, erasures, clock, companions, .. } = founding.clone();
+        let Founding { store, access, erasures, clock, companions, strangers, shipping, .. } = founding.clone();
         if let Some(newest) = ledger::newest_time(&store).await? {
             clock.not_before(newest);
         }
@@ -139,6 +141,8 @@ impl House {
             directory: Arc::clone(&directory),
             barrier: Arc::clone(&barrier),
             clock,
+            strangers: Arc::clone(&strangers),
+            shipping,
         });
         let (sealing, _) = tokio::sync::watch::channel(false);
         let (writer, companions) = (Mutex::new(Some(writer)), Mutex::new(Some(companions)));
@@ -156,6 +160,7 @@ impl House {
             companions,
             seen,
             doubt: Doubt::default(),
+            strangers,
         })
     }
 

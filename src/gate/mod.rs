@@ -9,6 +9,7 @@ pub mod request;
 mod route;
 mod seal_state;
 mod sealed;
+pub mod strangers;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use crate::audit::high_water::HighWater;
 use crate::audit::recorder::{Asked, Recorder};
+use crate::audit::shipping::Shipping;
 use crate::auth::authenticator::Authenticator;
 use crate::model::clock::Clock;
 use crate::model::fault::Fault;
@@ -39,6 +41,7 @@ use released::Released;
 use request::Request;
 pub use seal_state::SealState;
 use sealed::Attempts;
+use strangers::Strangers;
 
 /// Handles of the open house, for what goldfin does by itself. They hold keys: whoever has them lets go when told to.
 #[derive(Debug, Clone)]
@@ -51,6 +54,8 @@ pub struct Workshop {
     pub directory: Arc<Directory>,
     pub barrier: Arc<Barrier>,
     pub clock: Clock,
+    pub strangers: Arc<Strangers>,
+    pub shipping: Option<Arc<Shipping>>,
 }
 
 /// Starts what works beside the requests while the house is open. What it gives is dropped before the house closes.
@@ -70,6 +75,10 @@ pub struct Founding {
     pub key_file: Option<PathBuf>,
     pub ledger: LedgerAnchor,
     pub companions: Companions,
+    /// What strangers were refused too often.
+    pub strangers: Arc<Strangers>,
+    /// Where this node's stream of the ledger is shipped to.
+    pub shipping: Option<Arc<Shipping>>,
 }
 
 /// What this node knows of its stream without asking the database.
@@ -141,13 +150,27 @@ impl Gate {
         }
     }
 
+    /// The answer to whoever shows no auth token, before anything of the request is read, where their source was refused too often.
+    #[must_use]
+    pub fn turn_away(&self, address: std::net::IpAddr) -> Option<Released> {
+        let now = self.founding.clock.now();
+        let fault = self.founding.strangers.turn_away(address, now)?;
+        Some(Released::unrecorded(RequestId::generate(now).unwrap_or(RequestId::nil()), fault))
+    }
+
     async fn answer(self: Arc<Self>, mut asked: Asked, request: Request) -> Released {
         if let Ok(wanted) = &request.wanted
             && let Some(door) = seal_state::Door::of(&wanted.path, wanted.verb)
         {
             asked.path = Some(wanted.path.path.as_str().to_owned());
+            let (strangers, address) = (Arc::clone(&self.founding.strangers), request.peer.address);
+            if let Err(fault) = strangers.admit(address, asked.received) {
+                return Released::unrecorded(asked.request, fault);
+            }
             // Boxed: the future of every request would be as large as that of an unsealing.
-            return Box::pin(self.at_the_door(door, asked, request)).await;
+            let released = Box::pin(self.at_the_door(door, asked, request)).await;
+            strangers.saw(address, &released);
+            return released;
         }
         match self.house.load_full() {
             Some(house) => house.answer(asked, request).await,
@@ -189,6 +212,7 @@ impl Gate {
         let _moving = self.moving.lock().await;
         let Some(mut house) = self.house.swap(None) else { return };
         house.dismiss();
+        drop(self.founding.strangers.record(&house.recorder, &self.founding.clock).await);
         for _ in 0..1000 {
             match Arc::try_unwrap(house) {
                 Ok(house) => {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use goldfin_crypto::Plaintext;
+
 use crate::audit::recorder::Asked;
 use crate::auth::principal::Principal;
 use crate::engine::keys::RotateOp;
@@ -21,11 +23,34 @@ use super::released::Released;
 use super::request::{Credential, Malformed, Request, Wanted};
 use super::route::{Route, route};
 
+/// Who is calling, with the auth token as it was shown or the SPNEGO token for a login; and the refusal of a bad credential.
+struct Caller {
+    who: Principal,
+    shown: Option<Plaintext>,
+    spnego: Option<Plaintext>,
+    refused: Option<(Fault, &'static str)>,
+}
+
 impl House {
     /// Takes a request from its decoded form to an answer whose entry is on disk.
-    pub(super) async fn answer(&self, mut asked: Asked, request: Request) -> Released {
-        let Request { peer, wanted, credential, body, purpose, wrap_ttl } = request;
-        let (who, shown, spnego, refused) = self.identify(credential, &peer).await;
+    pub(super) async fn answer(&self, asked: Asked, mut request: Request) -> Released {
+        let credential = std::mem::replace(&mut request.credential, Credential::None);
+        let address = request.peer.address;
+        let caller = self.identify(credential, &request.peer).await;
+        if !caller.who.is_anonymous() {
+            return self.answer_caller(asked, request, caller).await;
+        }
+        if let Err(fault) = self.strangers.admit(address, asked.received) {
+            return Released::unrecorded(asked.request, fault);
+        }
+        let released = self.answer_caller(asked, request, caller).await;
+        self.strangers.saw(address, &released);
+        released
+    }
+
+    async fn answer_caller(&self, mut asked: Asked, request: Request, caller: Caller) -> Released {
+        let Request { peer, wanted, body, purpose, wrap_ttl, .. } = request;
+        let Caller { who, shown, spnego, refused } = caller;
         let wanted = match wanted {
             Ok(wanted) => wanted,
             Err(malformed) => return self.refuse(&asked, &who, None, malformed_fault(malformed), Facts::default()).await,
@@ -126,20 +151,15 @@ impl House {
         }
     }
 
-    /// Who is calling, with the auth token as it was shown or the SPNEGO token for a login; and the refusal of a bad credential.
-    async fn identify(
-        &self,
-        credential: Credential,
-        peer: &super::request::Peer,
-    ) -> (Principal, Option<goldfin_crypto::Plaintext>, Option<goldfin_crypto::Plaintext>, Option<(Fault, &'static str)>) {
-        let anonymous = self.authenticator.anonymous(Some(peer.address));
+    async fn identify(&self, credential: Credential, peer: &super::request::Peer) -> Caller {
+        let stranger = |refused| Caller { who: self.authenticator.anonymous(Some(peer.address)), shown: None, spnego: None, refused };
         match credential {
-            Credential::None => (anonymous, None, None, None),
-            Credential::Negotiate(token) => (anonymous, None, Some(token), None),
-            Credential::Ambiguous => (anonymous, None, None, Some((Fault::invalid("show exactly one credential"), "ambiguous_credential"))),
+            Credential::None => stranger(None),
+            Credential::Negotiate(token) => Caller { spnego: Some(token), ..stranger(None) },
+            Credential::Ambiguous => stranger(Some((Fault::invalid("show exactly one credential"), "ambiguous_credential"))),
             Credential::AuthToken(shown) => match self.authenticator.principal(Some(&shown), Some(peer.address)).await {
-                Ok(who) => (who, Some(shown), None, None),
-                Err(refused) => (anonymous, None, None, Some((refused.fault, refused.reason))),
+                Ok(who) => Caller { who, shown: Some(shown), spnego: None, refused: None },
+                Err(refused) => stranger(Some((refused.fault, refused.reason))),
             },
         }
     }

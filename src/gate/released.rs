@@ -19,8 +19,8 @@ impl Released {
         Self { request, outcome, receipt: Some(receipt) }
     }
 
-    /// The refusals that have no entry: the ledger could not be written, the outcome of its commit is unknown, or the server is
-    /// sealed. A fault only, so that nothing else can leave by this door.
+    /// The refusals that have no entry of their own: the ledger could not be written, the outcome of its commit is unknown, the server
+    /// is sealed, or a stranger was turned away and counted. A fault only, so that nothing else can leave by this door.
     pub(super) fn unrecorded(request: RequestId, fault: Fault) -> Self {
         Self { request, outcome: Err(fault), receipt: None }
     }

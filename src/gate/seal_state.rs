@@ -175,7 +175,7 @@ impl Gate {
 
     async fn unseal(self: &Arc<Self>, mut members: Members) -> Result<Reply, Fault> {
         let reset = members.flag("reset")?.unwrap_or(false);
-        let key = members.word("key")?.map(goldfin_crypto::Zeroizing::new);
+        let key = members.credential("key")?;
         members.finish(&["migrate"])?;
         if reset {
             self.progress.lock().reset();

@@ -31,7 +31,7 @@ use super::reply;
 use super::request::Head;
 use super::tls::Tls;
 use super::wire::Wire;
-use crate::gate::request::{self as gate, Malformed, Peer};
+use crate::gate::request::{self as gate, Credential, Malformed, Peer};
 use crate::model::clock::{self, Clock};
 
 /// How long a connection that was asked to end, or whose request was not read to its end, may take to go.
@@ -245,6 +245,12 @@ impl<A: Answers> Line<A> {
     }
 
     async fn pass_on(&self, head: Head, incoming: &mut Incoming) -> Response<Zeroizing<Vec<u8>>> {
+        if !matches!(head.credential, Credential::AuthToken(_))
+            && let Some(released) = self.shared.answers.turn_away(self.peer.address)
+        {
+            self.leave(incoming);
+            return reply::encode(released);
+        }
         let limits = &self.shared.limits;
         let nothing = || Plaintext::new(Vec::new());
         // The body's part of the budget is given back when it is answered, not when it is read.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::auth::throttle::ThrottleLimits;
 use crate::gate::request::MAX_BATCH_BODY;
 
 /// Durations are seconds, or text such as `"1h30m"` and `"250ms"`.
@@ -56,6 +57,12 @@ pub struct Limits {
     pub ping_timeout: Duration,
     /// HTTP/2 streams that the client opened and reset before they were looked at (CVE-2023-44487). 20
     pub max_pending_resets: usize,
+    /// Refusals of callers without credential, or with one that proves nothing, that one address (IPv6: one /64) gets entries of their own
+    /// for; the next ones get a 429 and share an entry a minute. 300
+    pub stranger_burst: u32,
+    /// How long until one of them is forgiven. 500 ms
+    #[serde(with = "span")]
+    pub stranger_interval: Duration,
     /// HTTP/2 streams that had to be reset because of the client's errors (RUSTSEC-2024-0003). 128
     pub max_error_resets: usize,
 }
@@ -82,6 +89,8 @@ impl Default for Limits {
             ping_timeout: Duration::from_secs(20),
             max_pending_resets: 20,
             max_error_resets: 128,
+            stranger_burst: 300,
+            stranger_interval: Duration::from_millis(500),
         }
     }
 }
@@ -98,6 +107,9 @@ impl Limits {
         if self.body_min_rate == 0 || self.max_streams == 0 || self.max_headers < 16 || self.max_header_bytes < 4096 {
             return Err("`body_min_rate` and `max_streams` must be at least 1, `max_headers` 16, `max_header_bytes` 4096");
         }
+        if self.stranger_burst == 0 || self.stranger_interval < Duration::from_millis(1) {
+            return Err("`stranger_burst` must be at least 1 and `stranger_interval` 1 ms");
+        }
         let timeouts = [
             self.handshake_timeout,
             self.header_timeout,
@@ -113,6 +125,13 @@ impl Limits {
             return Err("every timeout but `drain_timeout` must be longer than zero");
         }
         Ok(())
+    }
+
+    /// How much strangers may be refused before they share an entry. Their addresses are remembered in a few megabytes at most.
+    #[must_use]
+    pub fn strangers(&self) -> ThrottleLimits {
+        let refill_ms = u32::try_from(self.stranger_interval.as_millis()).unwrap_or(u32::MAX);
+        ThrottleLimits { burst: self.stranger_burst, refill_ms, addresses: 20_000 }
     }
 
     /// How often a connection is looked at: a timeout is noticed at most this much too late.

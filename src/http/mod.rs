@@ -21,6 +21,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::gate::SealState;
@@ -33,6 +34,11 @@ pub trait Answers: Send + Sync + 'static {
 
     /// What strangers may know of the server, see [`probe`].
     fn seal_state(&self) -> SealState;
+
+    /// The answer to a stranger whose source was refused too often: before the body is read.
+    fn turn_away(&self, _address: IpAddr) -> Option<Released> {
+        None
+    }
 }
 
 impl Answers for crate::gate::Gate {
@@ -42,5 +48,9 @@ impl Answers for crate::gate::Gate {
 
     fn seal_state(&self) -> SealState {
         Self::seal_state(self)
+    }
+
+    fn turn_away(&self, address: IpAddr) -> Option<Released> {
+        Self::turn_away(self, address)
     }
 }

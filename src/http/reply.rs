@@ -21,7 +21,10 @@ use crate::model::reply::{Answer, Grant, Reply};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-goldfin-request-id");
 const RECEIPT: HeaderName = HeaderName::from_static("x-goldfin-receipt");
 
+const NEXT: HeaderName = HeaderName::from_static("x-goldfin-next");
+
 const JSON: &str = "application/json";
+const NDJSON: &str = "application/x-ndjson";
 
 #[must_use]
 pub fn encode(released: Released) -> Response<Zeroizing<Vec<u8>>> {
@@ -101,6 +104,13 @@ fn encode_reply(request: RequestId, reply: Reply) -> Response<Zeroizing<Vec<u8>>
         Answer::Auth(grant) => encode_grant(status, *grant, envelope),
         Answer::Bare(body) => respond(status, JSON, body.to_plaintext().expose_into()),
         Answer::Stream(kind, body) => respond(status, kind, body.expose_into()),
+        Answer::Lines { lines, next } => {
+            let mut response = respond(status, NDJSON, lines.expose_into());
+            if let Some(value) = next.and_then(|next| HeaderValue::try_from(next).ok()) {
+                response.headers_mut().insert(NEXT, value);
+            }
+            response
+        }
     }
 }
 

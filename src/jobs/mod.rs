@@ -6,6 +6,8 @@
 mod expiry;
 mod rewrap;
 mod self_check;
+mod shipping;
+mod strangers;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -40,6 +42,10 @@ pub fn spawn(workshop: Workshop) -> Jobs {
     let mut tasks = JoinSet::new();
     tasks.spawn(repeat(workshop.clone(), rewrap::Rewrap::default()));
     tasks.spawn(repeat(workshop.clone(), expiry::Expiry));
+    tasks.spawn(repeat(workshop.clone(), strangers::Strangers));
+    if workshop.shipping.is_some() {
+        tasks.spawn(repeat(workshop.clone(), shipping::Ship));
+    }
     tasks.spawn(repeat(workshop, self_check::SelfCheck));
     Jobs(tasks)
 }

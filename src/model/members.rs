@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use goldfin_crypto::Plaintext;
+use goldfin_crypto::{Plaintext, Zeroizing};
 
 use super::document::Node;
 use super::fault::{Complaint, Fault};
+use super::member_class::{MemberClass, class_of};
 use super::text::parse_duration;
 
 /// The members of an object that have not been taken yet. A null member counts as not given.
@@ -54,8 +55,20 @@ impl Members {
         }
     }
 
-    /// Text of the configuration: a name, a pattern, a key's PEM.
+    /// The same where it must be decoded as text: a share, a proof.
+    pub fn credential(&mut self, name: &'static str) -> Result<Option<Zeroizing<String>>, Fault> {
+        match self.secret(name)? {
+            None => Ok(None),
+            Some(text) => match text.expose_text() {
+                Ok(word) => Ok(Some(Zeroizing::new(word.to_owned()))),
+                Err(_) => Err(self.wrong(name, "must be a string")),
+            },
+        }
+    }
+
+    /// Text of the configuration: a name, a pattern. Nothing delicate is read so: nobody would wipe it.
     pub fn word(&mut self, name: &'static str) -> Result<Option<String>, Fault> {
+        debug_assert!(!is_delicate(name), "`{name}` is read by `secret` or `credential`");
         match self.secret(name)? {
             None => Ok(None),
             Some(text) => match text.expose_text() {
@@ -67,6 +80,7 @@ impl Members {
 
     /// A list of strings, or one string with commas in it, as Vault's clients send both.
     pub fn words(&mut self, name: &'static str) -> Result<Option<Vec<String>>, Fault> {
+        debug_assert!(!is_delicate(name), "`{name}` is read by `secret` or `credential`");
         match self.take(name) {
             None => Ok(None),
             Some(Node::Text(text)) => {
@@ -212,6 +226,10 @@ impl Members {
             None => complaint,
         }
     }
+}
+
+fn is_delicate(name: &str) -> bool {
+    class_of(name).is_some_and(MemberClass::is_delicate)
 }
 
 #[cfg(test)]

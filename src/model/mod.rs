@@ -9,6 +9,7 @@ pub mod document;
 pub mod facts;
 pub mod fault;
 pub mod id;
+pub mod member_class;
 pub mod members;
 pub mod mount;
 pub mod operation;

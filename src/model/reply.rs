@@ -32,6 +32,8 @@ pub enum Answer {
     Status(u16, Node),
     /// A body of another type than JSON, such as NDJSON.
     Stream(&'static str, Plaintext),
+    /// NDJSON, and in the header `X-Goldfin-Next` where the lines go on.
+    Lines { lines: Plaintext, next: Option<String> },
 }
 
 /// A new or renewed auth token as its owner sees it.

@@ -159,6 +159,20 @@ pub async fn take_serials(store: &Store, mount: i32, transformation: &str, count
     Ok(behind.map(|behind| behind - count))
 }
 
+/// Makes sure that no serial number of a transformation below `next` is given again: those of tokens that are put back.
+pub async fn pass_serials(store: &Store, mount: i32, transformation: &str, next: i64) -> Result<(), StoreError> {
+    let mut connection = store.connection().await?;
+    sqlx::query!(
+        "UPDATE transform_key SET issued = greatest(issued, $3) WHERE namespace = 0 AND mount = $1 AND transformation = $2 AND version = 0",
+        mount,
+        transformation,
+        next
+    )
+    .execute(&mut *connection)
+    .await?;
+    Ok(())
+}
+
 /// The number of a new transformation; never reused.
 pub async fn next_number(work: &mut Work) -> Result<i32, StoreError> {
     let transaction = work.transaction().await?;

@@ -76,6 +76,12 @@ impl Work {
         }
     }
 
+    /// Whether the work writes in a transaction of its own.
+    #[must_use]
+    pub fn in_transaction(&self) -> bool {
+        matches!(self.pending, Pending::Transaction(_))
+    }
+
     /// Lets new tokens ride in the commit group.
     pub fn add_tokens(&mut self, tokens: NewTokens) -> Result<(), StoreError> {
         match &mut self.pending {

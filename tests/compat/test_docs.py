@@ -47,6 +47,8 @@ def test_the_documented_configuration_runs_a_second_node(own_server, tmp_path):
         "client_ca": f'"{server.ca}"',
         "host": f'"{(server.postgresql / "cluster/postmaster.pid").read_text().splitlines()[4]}"',
         "key_file": f'"{server.folder / "unseal.key"}"',
+        "ship": f'"{tmp_path / "ledger.ndjson"}"',
+        "ship_position": f'"{tmp_path / "shipped"}"',
     }
     absent = ("client_crls", "password_file", "ca", "public")
     lines, section = [], ""

@@ -18,6 +18,11 @@ pub struct SecondNode {
 
 impl SecondNode {
     pub fn start(first: &Server) -> Self {
+        Self::start_with(first, "")
+    }
+
+    /// With more lines in its configuration.
+    pub fn start_with(first: &Server, more: &str) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let folder = first.data().with_file_name("second");
         std::fs::create_dir_all(&folder).unwrap();
@@ -25,7 +30,7 @@ impl SecondNode {
         let socket = socket.lines().nth(4).unwrap();
         let certificates = first.data().join("certs");
         let configuration = format!(
-            "node = \"second\"\n[listen]\naddress = \"127.0.0.1:{port}\"\n[tls]\ncertificate = \"{}\"\nkey = \"{}\"\n[database]\nhost = \"{socket}\"\npool = 6\n[seal]\nkey_file = \"{}\"\nerasures = \"{}\"\n",
+            "node = \"second\"\n[listen]\naddress = \"127.0.0.1:{port}\"\n[tls]\ncertificate = \"{}\"\nkey = \"{}\"\n[database]\nhost = \"{socket}\"\npool = 6\n[seal]\nkey_file = \"{}\"\nerasures = \"{}\"\n{more}",
             certificates.join("server.pem").display(),
             certificates.join("server.key").display(),
             first.data().join("unseal.key").display(),

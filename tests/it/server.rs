@@ -127,6 +127,14 @@ impl Server {
         }
     }
 
+    /// Stops it as an operator does and starts it again on the same folder.
+    pub fn restart(&mut self) {
+        self.stop();
+        std::fs::remove_file(self.env_file()).unwrap();
+        self.child = spawn(&self.folder, &self.arguments);
+        self.wait_until_ready();
+    }
+
     pub fn process_id(&self) -> u32 {
         self.child.id()
     }

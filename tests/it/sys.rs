@@ -316,10 +316,10 @@ fn the_ledger_is_read_filtered_paged_and_verified() {
     for n in 0..5 {
         server.root_write(&format!("secret/data/app/{n}"), json!({ "data": { "canary": n } }));
     }
-    let written = server.entries("action=write_secret&path=secret/app&account=root&decision=granted");
+    let written = server.entries("action=write_secret&resource=secret/app&account=root&decision=granted");
     assert_eq!(written.len(), 5);
     assert_eq!(written[0]["resource"], json!("Secret:secret/app/4"));
-    assert_eq!(server.entries("path=Secret:secret/app/3").len(), 1);
+    assert_eq!(server.entries("resource=Secret:secret/app/3").len(), 1);
     let id = written[2]["request_id"].as_str().unwrap();
     assert_eq!(server.entries(&format!("request_id={id}"))[0], written[2]);
     assert_eq!(
@@ -332,7 +332,7 @@ fn the_ledger_is_read_filtered_paged_and_verified() {
     );
     let (mut seen, mut next) = (Vec::new(), String::new());
     loop {
-        let page = server.root_read(&format!("sys/ledger/entries?action=write_secret&limit=2&before={next}")).data().clone();
+        let page = server.root_read(&format!("sys/ledger/entries?action=write_secret&limit=2&cursor={next}")).data().clone();
         seen.extend(page["entries"].as_array().unwrap().iter().map(|entry| entry["seq"].clone()));
         match page["next"].as_str() {
             Some(cursor) => next = cursor.to_owned(),
@@ -352,7 +352,7 @@ fn the_ledger_is_read_filtered_paged_and_verified() {
         assert_eq!((&entry["leaf"], &entry["action"]), (&json!(parts[2]), &json!("read_secret")));
     }
     server.ask(&root, "GET", "sys/ledger/entries/1/999999", Value::Null).expect(404);
-    for query in ["action=fly", "decision=perhaps", "since=now", "subject=a-person", "before=x", "format=xml", "request_id=1", "limit=some"]
+    for query in ["action=fly", "decision=perhaps", "since=now", "subject=a-person", "cursor=x", "format=xml", "request_id=1", "limit=some"]
     {
         server.ask(&root, "GET", &format!("sys/ledger/entries?{query}"), Value::Null).expect(400);
     }
@@ -408,6 +408,8 @@ fn whoever_may_nothing_gets_nothing() {
         "rotate/status",
         "ledger/entries",
         "ledger/entries/1/1",
+        "ledger/export",
+        "ledger/summary",
         "ledger/verify",
     ];
     let deletes = ["mounts/secret", "auth/jwt", "policies/acl/operator", "policy/operator", "accounts/x"];

@@ -304,6 +304,51 @@ fn shaped_tokens_are_stored_unique_and_nobodys_number() {
 }
 
 #[test]
+fn shaped_tokens_go_with_convergent_ones_and_through_a_snapshot() {
+    let server = forms(&[
+        (
+            "tokenization",
+            "shaped",
+            json!({ "shape": "builtin/phone", "mapping_mode": "exportable", "per_value_audit": true, "deletion_allowed": true }),
+        ),
+        ("tokenization", "same", json!({ "convergent": true })),
+        ("masking", "mask", json!({ "template": "builtin/phone" })),
+    ]);
+    let both = json!({ "allowed_roles": ["*"], "shape": "builtin/phone", "convergent": true });
+    assert!(post(&server, "transform/transformations/tokenization/both", both).expect(400).errors().contains("`shape`"));
+    let items: Vec<Value> = ["shaped", "same", "mask", "same", "shaped"]
+        .iter()
+        .map(|name| json!({ "value": "202-555-0142", "transformation": name }))
+        .collect();
+    let answer = post(&server, "transform/encode/app", json!({ "batch_input": items })).expect(200);
+    let made: Vec<&str> = results(&answer).iter().map(|result| result["encoded_value"].as_str().unwrap()).collect();
+    assert!(made[1] == made[3] && made[0] != made[4] && made[2] == "***-***-****" && made[0].starts_with('0'), "{made:?}");
+    let entry = &server.entries("action=encode&limit=1")[0];
+    assert_eq!(entry["tokens"].as_array().map(Vec::len), Some(5), "{entry:?}");
+    assert_eq!(decoded(decode(&server, "shaped", made[4], &Value::Null)), "202-555-0142");
+    assert_eq!(decoded(decode(&server, "same", made[1], &Value::Null)), "202-555-0142");
+
+    let at = |act: &str, body: Value| post(&server, &format!("transform/transformations/tokenization/{act}"), body);
+    let exported = at("export-decoded/shaped", json!({})).expect(200);
+    let tokens: HashSet<&str> =
+        exported.data()["values"].as_array().unwrap().iter().map(|value| value["token"].as_str().unwrap()).collect();
+    assert_eq!(tokens, HashSet::from([made[0], made[4]]));
+    let taken = at("snapshot/shaped", json!({})).expect(200).data()["values"].clone();
+    for token in [made[0], made[4]] {
+        server.ask(&server.root(), "DELETE", "transform/tokens/app", with("shaped", token, &Value::Null)).expect(204);
+    }
+    server.tamper("UPDATE transform_key SET issued = 0 WHERE transformation = 'shaped' AND version = 0");
+    assert!(at("restore/shaped", json!({ "values": taken })).status < 300);
+    assert_eq!(decoded(decode(&server, "shaped", made[0], &Value::Null)), "202-555-0142");
+    assert_ne!(server.tamper("SELECT issued FROM transform_key WHERE transformation = 'shaped' AND version = 0").trim(), "0");
+    let opaque = encoded(encode(&server, "same", "another", &Value::Null));
+    assert_eq!(decoded(decode(&server, "same", &opaque, &Value::Null)), "another");
+    for act in ["snapshot", "export-decoded"] {
+        at(&format!("{act}/mask"), json!({})).expect(404);
+    }
+}
+
+#[test]
 fn a_shape_that_is_used_up_says_so() {
     let server = forms(&[("tokenization", "small", json!({ "shape": "builtin/zipplusfour" }))]);
     encode(&server, "small", "12345-6789", &Value::Null).expect(200);
@@ -335,6 +380,22 @@ fn a_template_that_was_edited_in_the_database_is_not_honoured() {
     server.kill_and_restart();
     let refused = encode(&server, "mask", "123456789", &Value::Null).expect(500);
     assert!(!refused.body.to_string().contains("23456789"));
+}
+
+#[test]
+fn free_text_takes_opaque_tokens_only() {
+    let server = forms(&[
+        ("tokenization", "shaped", json!({ "shape": "builtin/socialsecuritynumber", "class": "ssn" })),
+        ("tokenization", "phone", json!({ "class": "phone" })),
+    ]);
+    let text = "Synthetic: SSN 123-45-6789, phone 202-555-0142.";
+    let redacted = post(&server, "transform/redact/app", json!({ "text": text })).expect(200);
+    let written = redacted.data()["text"].as_str().unwrap();
+    assert!(written.contains("[ssn]") && written.contains("pii_") && !written.contains("0142"), "{written}");
+    let chosen = json!({ "text": text, "transformations": { "ssn": "shaped" } });
+    assert!(post(&server, "transform/redact/app", chosen).expect(400).errors().contains("`transformations`"));
+    let restored = post(&server, "transform/restore/app", json!({ "text": written })).expect(200);
+    assert!(restored.data()["text"].as_str().unwrap().ends_with("phone 202-555-0142."), "{restored:?}");
 }
 
 #[test]

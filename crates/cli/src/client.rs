@@ -53,6 +53,22 @@ pub struct Answer {
     pub receipt: Option<String>,
 }
 
+/// Lines of an answer, and where they go on.
+pub struct Lines {
+    pub bytes: Zeroizing<Vec<u8>>,
+    pub next: Option<String>,
+}
+
+/// An answer before it is read as JSON.
+struct Received {
+    status: u16,
+    request_id: Option<String>,
+    authenticate: Option<String>,
+    receipt: Option<String>,
+    next: Option<String>,
+    bytes: Zeroizing<Vec<u8>>,
+}
+
 impl Ask {
     pub fn new(method: Method, path: impl Into<String>) -> Self {
         let path = path.into();
@@ -159,7 +175,21 @@ impl Client {
         if (200..300).contains(&answer.status) || expected(&answer) { Ok(answer) } else { Err(refusal(ask, answer)) }
     }
 
+    /// The answer of a request that succeeded, as lines that are not looked into.
+    pub fn lines(&self, ask: &Ask) -> Result<Lines, Failure> {
+        let received = self.receive(ask)?;
+        if (200..300).contains(&received.status) {
+            return Ok(Lines { bytes: received.bytes, next: received.next });
+        }
+        Err(refusal(ask, self.parsed(received)?))
+    }
+
     fn exchange(&self, ask: &Ask) -> Result<Answer, Failure> {
+        let received = self.receive(ask)?;
+        self.parsed(received)
+    }
+
+    fn receive(&self, ask: &Ask) -> Result<Received, Failure> {
         let request = self.request(ask)?;
         let answer = match &ask.body {
             None => self.agent.run(request),
@@ -209,10 +239,10 @@ impl Client {
         uri
     }
 
-    fn read(&self, response: Response<Body>) -> Result<Answer, Failure> {
+    fn read(&self, response: Response<Body>) -> Result<Received, Failure> {
         let status = response.status().as_u16();
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let (request_id, authenticate) = (header("X-Goldfin-Request-Id"), header("WWW-Authenticate"));
+        let (request_id, authenticate, next) = (header("X-Goldfin-Request-Id"), header("WWW-Authenticate"), header("X-Goldfin-Next"));
         let receipt = header("X-Goldfin-Receipt");
         let mut bytes = Zeroizing::new(Vec::new());
         let mut reader = response.into_body().into_with_config().limit(LARGEST).reader();
@@ -220,6 +250,11 @@ impl Client {
             what: format!("the answer of {} broke off: {error}", self.address),
             next: "it may have happened all the same; look before you repeat it".to_owned(),
         })?;
+        Ok(Received { status, request_id, authenticate, receipt, next, bytes })
+    }
+
+    fn parsed(&self, received: Received) -> Result<Answer, Failure> {
+        let Received { status, request_id, authenticate, receipt, bytes, .. } = received;
         let body = match bytes.is_empty() {
             true => None,
             false => match Json::parse(&bytes) {

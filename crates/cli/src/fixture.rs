@@ -205,7 +205,12 @@ fn serve(stream: TcpStream, config: Arc<ServerConfig>, answers: &Mutex<VecDeque<
         requests.lock().unwrap().push(request);
         let unexpected = (500, r#"{"errors":["the test did not expect this request"]}"#.to_owned());
         let (status, body) = answers.lock().unwrap().pop_front().unwrap_or(unexpected);
-        let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nX-Goldfin-Request-Id: request-1\r\n\r\n", body.len());
+        // A header that a scripted answer begins with.
+        let (more, body) = match body.strip_prefix("X-Goldfin-Next: ").and_then(|rest| rest.split_once('\n')) {
+            Some((next, rest)) => (format!("X-Goldfin-Next: {next}\r\n"), rest.to_owned()),
+            None => (String::new(), body),
+        };
+        let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n{more}X-Goldfin-Request-Id: request-1\r\n\r\n", body.len());
         let tls = stream.get_mut();
         if tls.write_all(head.as_bytes()).and_then(|()| tls.write_all(body.as_bytes())).and_then(|()| tls.flush()).is_err() {
             break;

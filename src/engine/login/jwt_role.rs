@@ -283,7 +283,7 @@ fn mapped_groups(node: Node) -> Option<Vec<String>> {
 
 /// The text of a node, through the members that may read it.
 fn text(node: Node) -> Option<String> {
-    Members::new(Node::Object(vec![("text".to_owned(), node)])).ok()?.word("text").ok()?
+    Members::new(Node::Object(vec![("name".to_owned(), node)])).ok()?.word("name").ok()?
 }
 
 fn refusal(error: RulesError) -> Fault {

@@ -28,6 +28,8 @@ const HELD: usize = 1024;
 #[derive(Debug)]
 pub struct TransformationKeys {
     pub format: TokenFormat,
+    /// Where the transformation makes shaped tokens.
+    pub shape: Option<ShapeKeys>,
     /// Where the transformation is convergent: what makes the tokens of values without a subject. From the key that never changes, so
     /// that equality survives rotations.
     pub convergent: Option<Convergent>,
@@ -35,8 +37,6 @@ pub struct TransformationKeys {
     pub audit: MacKey,
     /// Authenticates the values of a snapshot.
     pub snapshot: MacKey,
-    /// Where the transformation makes shaped tokens.
-    pub shape: Option<ShapeKeys>,
     pub(super) versions: Vec<(u32, DataKey)>,
 }
 
@@ -129,7 +129,7 @@ fn unwrap(
     let audit = MacKey::new(base.derive(Purpose::ValueAudit, &[]));
     let shaped = transformation.form.kind == Kind::Tokenization && transformation.form.template.is_some();
     let shape = shaped.then(|| ShapeKeys::new(&base));
-    Ok(TransformationKeys { format: format(&transformation.prefix, &base).map_err(fault)?, convergent, audit, snapshot, shape, versions })
+    Ok(TransformationKeys { format: format(&transformation.prefix, &base).map_err(fault)?, shape, convergent, audit, snapshot, versions })
 }
 
 /// Hands out the ids of new tokens, from blocks that this node took. What is left of a block at the end is never used.

@@ -124,10 +124,11 @@ impl Transform {
         // What makes no opaque token is refused there and done here, in place of that refusal.
         let elsewhere = |target: &Result<Ready, Fault>| if shaped(target) { Err(Fault::Internal("form")) } else { target.clone() };
         let opaque: Vec<Result<Ready, Fault>> = targets.iter().map(elsewhere).collect();
+        let made = Box::pin(self.shape_values(op, if op.usage == Use::Encode { targets } else { &[] }, work)).await?;
         let mut results = self.results_of_tokens(op, &opaque, work).await?;
-        let batch = work.facts.batch;
+        let alone = !opaque.iter().any(Result::is_ok) && formed.iter().all(Option::is_none);
         if targets.iter().any(shaped) {
-            Box::pin(self.fill_shaped(op, targets, &mut results, work)).await?;
+            Box::pin(made.settle(op, alone, &mut results, work)).await?;
         }
         Box::pin(form::run::fill(op, formed, &mut results)).await;
         if op.usage == Use::Encode {
@@ -138,10 +139,6 @@ impl Transform {
             let of_tokens = |item: &super::op::Item| item.input.as_ref().is_ok_and(|input| matches!(formed.get(input.target), Some(None)));
             let revealed = op.items.iter().zip(&results).filter(|(item, result)| result.is_ok() && of_tokens(item)).count();
             work.facts.subjects = vec![SubjectCount { subject, class: None, count: u64::try_from(revealed).unwrap_or(u64::MAX) }];
-        }
-        if opaque.iter().any(Result::is_ok) || formed.iter().any(Option::is_some) {
-            // It holds for a part of the request only.
-            work.facts.batch = work.facts.batch.filter(|known| Some(*known) == batch);
         }
         Ok(results)
     }

@@ -281,8 +281,8 @@ impl Transform {
         let number = transform::next_number(work).await?;
         let mut transformation = Transformation::new(number, now);
         draft.apply(&mut transformation);
-        if transformation.convergent && transformation.form.template.is_some() {
-            return Err(Fault::Invalid(Complaint::new("cannot go together with a `shape`, leave one of the two out").at("convergent")));
+        if transformation.convergent && transformation.form.kind == Kind::Tokenization && transformation.form.template.is_some() {
+            return Err(Fault::Invalid(Complaint::new("cannot be given together with `convergent`, whose tokens are opaque").at("shape")));
         }
         self.check_form(work, &transformation.form).await?;
         if transformation.form.kind == Kind::Masking {

@@ -17,6 +17,7 @@ use crate::model::reply::Reply;
 use crate::seal::barrier::fault;
 use crate::store::control::ControlKind;
 use crate::store::token_state::{self, StateRow};
+use crate::store::transform;
 use crate::store::work::Work;
 
 use super::Transform;
@@ -127,21 +128,17 @@ impl Transform {
         if config.class != op.target.class {
             return Err(Fault::conflict("the transformation changed at the same moment, try again"));
         }
-        match (config.form.kind, &config.form.template) {
-            (Kind::Tokenization, None) => {}
-            (Kind::Tokenization, Some(_)) => {
-                let what = "the transformation makes shaped tokens, which have no snapshots";
-                return Err(Fault::Invalid(Complaint::new(what).stored(name)));
-            }
-            _ => return Err(no_transformation()),
+        if config.form.kind != Kind::Tokenization {
+            return Err(no_transformation());
         }
+        let form = self.forms.form(&self.snapshot(), mount, &config)?;
         let keys = self.keys.keys(work.store(), &self.tools.barrier, mount, name, &config).await?;
         let of_mount = mount_config::of_mount(&self.snapshot(), mount)?;
         let limit = of_mount.limit(&config, Harm::Revealed);
-        let ready = Ready { config, keys, form: None, limit };
+        let ready = Ready { config, keys, form, limit };
         match &op.act {
             StateAct::Snapshot { after, limit } => take(&ready, *after, *limit, work).await,
-            StateAct::Restore(values) => restore(&ready, values, work).await,
+            StateAct::Restore(values) => restore(&ready, name, values, work).await,
             StateAct::Export { after, limit, purpose } => {
                 if ready.config.mapping_mode != MappingMode::Exportable {
                     return Err(Fault::Invalid(
@@ -221,7 +218,7 @@ impl Transform {
         let secret = decrypt(&export_key(key, row.id), &TokenSecretPlace(place), stored)?;
         let secret = TokenSecret::from_plaintext(&secret).map_err(fault)?;
         let value = key.message_key(&secret).decrypt(&TokenValue(place), &value).map_err(fault)?;
-        Ok(Some((ready.keys.format.render(row.id, &secret), base64_of(&value))))
+        Ok(Some((ready.token(row.id, &secret, &value)?, base64_of(&value))))
     }
 }
 
@@ -238,7 +235,7 @@ async fn take(ready: &Ready, after: i64, limit: i64, work: &mut Work) -> Result<
     Ok(Reply::data(paged(values, page.next)))
 }
 
-async fn restore(ready: &Ready, values: &[String], work: &mut Work) -> Result<Reply, Fault> {
+async fn restore(ready: &Ready, name: &str, values: &[String], work: &mut Work) -> Result<Reply, Fault> {
     let mut rows = Vec::with_capacity(values.len());
     for (at, value) in values.iter().enumerate() {
         super::convergent::breathe(at).await;
@@ -248,7 +245,11 @@ async fn restore(ready: &Ready, values: &[String], work: &mut Work) -> Result<Re
         })?);
     }
     let highest = rows.iter().map(|row| row.id).max().unwrap_or_default();
-    token_state::pass(work.store(), highest).await?;
+    match ready.next_serial(highest) {
+        None => token_state::pass(work.store(), highest).await?,
+        // The highest row is the highest serial number: they are in one order.
+        Some(next) => transform::pass_serials(work.store(), work.mount_id().0, name, next).await?,
+    }
     let now = work.now();
     rows.retain(|row| row.expires.is_none_or(|expires| expires > now));
     let outcome = token_state::restore(work, ready.config.number, &rows).await?;

@@ -36,10 +36,10 @@ fn ready(number: i32) -> Ready {
     let mac = || goldfin_crypto::MacKey::new(goldfin_crypto::Key::generate().expect("a key"));
     let keys = TransformationKeys {
         format: formats("pii", number),
+        shape: None,
         convergent: None,
         audit: mac(),
         snapshot: mac(),
-        shape: None,
         versions: vec![(1, key(number, 1))],
     };
     Ready { config: Arc::new(Transformation::new(number, NOW)), keys: Arc::new(keys), form: None, limit: 0 }

@@ -12,6 +12,8 @@ use goldfin::engine::keys::{Rotate, RotateOp};
 use goldfin::engine::kv::place::{SecretKeyPlace, VersionKeyPlace};
 use goldfin::engine::transform::place::{SubjectKeyPlace, TransformKeyPlace};
 use goldfin::engine::{Performer, Tools};
+use goldfin::gate::strangers::Strangers;
+use goldfin::http::limits::Limits;
 use goldfin::jobs::Workshop;
 use goldfin::model::clock::Clock;
 use goldfin::model::fault::Fault;
@@ -80,7 +82,19 @@ impl Vault {
         let directory = Arc::new(Directory::open(&store, barrier.control()).await.unwrap());
         let rules = Arc::new(Rules::new(Compiled::new(&[]).unwrap()));
         let rotate = Rotate::new(Tools { barrier: Arc::clone(&barrier), directory: Arc::clone(&directory) });
-        let workshop = Workshop { store, access, recorder, authenticator: Arc::new(authenticator), rules, directory, barrier, clock };
+        let strangers = Arc::new(Strangers::new(Limits::default().strangers()));
+        let workshop = Workshop {
+            store,
+            access,
+            recorder,
+            authenticator: Arc::new(authenticator),
+            rules,
+            directory,
+            barrier,
+            clock,
+            strangers,
+            shipping: None,
+        };
         Self { workshop, rotate, postgres, _writer: writer, _folder: folder }
     }
 

@@ -1,5 +1,7 @@
 //! `policy`: the rules in Cedar, what they decide, and turning HCL into them.
 
+mod explain;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +24,7 @@ pub enum Policy {
     Delete(Delete),
     Load(Load),
     Test(Test),
-    Explain(Explain),
+    Explain(explain::Explain),
     Who(Who),
     Convert(Convert),
 }
@@ -81,31 +83,6 @@ Example:
 pub struct Test {
     /// Folder with *.cedar files and a folder `decisions`
     folder: PathBuf,
-}
-
-/// Say whether an account would be allowed, and because of what
-#[derive(Args, Debug)]
-#[command(after_long_help = "\
-Exit code 0: it would be allowed; 2: it would not.
-
-Examples:
-  goldfin policy explain --account web --action read_secret --path secret/data/db/web
-  goldfin policy explain --account support --action decode --resource 'Transformation::\"transform/phone\"' --purpose claims")]
-pub struct Explain {
-    /// Account
-    #[arg(long, value_name = "NAME")]
-    account: String,
-    /// Group to add to those of the account; may be given more than once
-    #[arg(long, value_name = "NAME")]
-    group: Vec<String>,
-    #[command(flatten)]
-    what: What,
-    /// Purpose given with the request
-    #[arg(long, value_name = "NAME")]
-    purpose: Option<String>,
-    /// How many values are in the request
-    #[arg(long, value_name = "N")]
-    batch_size: Option<u64>,
 }
 
 /// List who may do something
@@ -192,21 +169,6 @@ impl Test {
         }
         session.out.say(&format!("{} decisions as expected, {failed} not", data.u64_of("passed").unwrap_or(0)))?;
         if failed > 0 { Err(Failure::Told(2)) } else { Ok(()) }
-    }
-}
-
-impl Explain {
-    fn run(self, session: &mut Session) -> Result<(), Failure> {
-        let members = [
-            Some(("account", Json::text(self.account))),
-            (!self.group.is_empty()).then(|| ("groups", Json::texts(self.group))),
-            self.purpose.map(|purpose| ("purpose", Json::text(purpose))),
-            self.batch_size.map(|size| ("batch_size", Json::number(size))),
-        ];
-        let body = Json::object(self.what.members().into_iter().chain(members.into_iter().flatten()));
-        let data = session.ask(&Ask::post("sys/policies/explain", body))?.data();
-        session.out.show(&data)?;
-        if data.get("allowed").and_then(Json::as_bool) == Some(false) { Err(Failure::Told(2)) } else { Ok(()) }
     }
 }
 

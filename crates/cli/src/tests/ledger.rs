@@ -10,20 +10,67 @@ fn page(next: &str) -> String {
 
 #[test]
 fn entries_are_fetched_page_by_page_with_their_filters() {
-    let server = Server::answering(&[(200, &page("\"node-1:7\"")), (200, &page("null"))]);
-    let run = server.run(
-        &["audit", "list", "--ndjson", "--account", "web", "--decision", "denied", "--since", "2026-01-01T00:00:00Z", "--subject", "-"],
-        "id",
-    );
+    let empty = r#"{"request_id":"r","data":{"entries":[],"next":"c-2"}}"#;
+    let server = Server::answering(&[(200, &page("\"c-1\"")), (200, empty), (200, &page("null"))]);
+    let filters = ["--account", "web", "--decision", "denied", "--peer", "192.0.2.0/24", "--status", "403", "--resource", "secret/a"];
+    let run = server.run(&[&["audit", "list", "--ndjson", "--oldest-first"], &filters[..]].concat(), "");
     assert_eq!((run.code, run.out), (0, format!("{ENTRY}\n{ENTRY}\n")), "{}", run.err);
-    let filters = "account=web&subject=id&decision=denied&since=2026-01-01T00%3A00%3A00Z";
+    let filters = "account=web&resource=secret%2Fa&decision=denied&peer=192.0.2.0%2F24&status=403&order=oldest";
     assert_eq!(
         server.request_lines(),
         [
             format!("GET /v1/sys/ledger/entries?{filters}&limit=100"),
-            format!("GET /v1/sys/ledger/entries?{filters}&limit=99&after=node-1%3A7")
+            format!("GET /v1/sys/ledger/entries?{filters}&cursor=c-1&limit=99"),
+            format!("GET /v1/sys/ledger/entries?{filters}&cursor=c-2&limit=99")
         ]
     );
+}
+
+#[test]
+fn a_persons_id_travels_in_the_body() {
+    let server = Server::answering(&[(200, &page("\"c\"")), (200, &page("null"))]);
+    let run = server.run(&["audit", "list", "--subject", "-", "--action", "decode", "--mount", "pii"], "synthetic-id");
+    assert_eq!(run.code, 0, "{}", run.err);
+    assert_eq!(server.request_lines(), ["POST /v1/sys/ledger/search", "POST /v1/sys/ledger/search"]);
+    assert_eq!(server.requests()[0].body(), r#"{"action":"decode","mount":"pii","subject":"synthetic-id","limit":100}"#);
+    assert_eq!(server.requests()[1].body(), r#"{"action":"decode","cursor":"c","mount":"pii","subject":"synthetic-id","limit":99}"#);
+}
+
+#[test]
+fn an_export_is_written_as_it_comes_and_says_where_it_broke_off() {
+    let server = Server::answering(&[(200, "X-Goldfin-Next: c-1\n{\"seq\":1}\n"), (200, "{\"seq\":2}\n")]);
+    let run = server.run(&["audit", "export", "--stream", "node-1"], "");
+    assert_eq!((run.code, run.out.as_str()), (0, "{\"seq\":1}\n{\"seq\":2}\n"), "{}", run.err);
+    assert_eq!(server.request_lines(), ["GET /v1/sys/ledger/export?stream=node-1", "GET /v1/sys/ledger/export?cursor=c-1"]);
+    let server = Server::answering(&[(200, "X-Goldfin-Next: c-1\n{\"seq\":1}\n"), (503, r#"{"errors":["sealed"]}"#)]);
+    let run = server.run(&["audit", "export"], "");
+    assert_eq!((run.code, run.out.as_str()), (5, "{\"seq\":1}\n"));
+    assert!(run.err.contains("--cursor c-1"), "{}", run.err);
+}
+
+#[test]
+fn a_request_is_shown_as_a_person_reads_it() {
+    let id = "0191e2c4-7a35-7c1b-9a44-3f5b7c1d2e3f";
+    let entry = r#"{"stream":1,"seq":7,"time":"2026-01-01T00:00:00Z","account":"web","method":"jwt","action":"decode","decision":"denied","status":403,"denied_because":"forbidden","policies":["support#no-ssn"]}"#;
+    let found = format!(r#"{{"request_id":"r","data":{{"entries":[{entry}],"next":null}}}}"#);
+    let server = Server::answering(&[(200, &found), (200, r#"{"request_id":"r","data":{"entries":[],"next":null}}"#)]);
+    let run = server.run(&["audit", "show", id], "");
+    assert_eq!(run.code, 0, "{}", run.err);
+    assert!(run.out.contains("a policy forbids it: support#no-ssn") && run.out.contains("web, by jwt"), "{}", run.out);
+    assert_eq!(server.request_lines(), [format!("GET /v1/sys/ledger/entries?request_id={id}&order=oldest")]);
+    let run = server.run(&["audit", "show", id], "");
+    assert_eq!(run.code, 2);
+    assert!(run.err.contains("no entry of this request"));
+}
+
+#[test]
+fn a_summary_has_the_columns_of_what_it_counts() {
+    let answer = r#"{"request_id":"r","data":{"rows":[{"day":"2026-01-01","class":"ssn","account":"web","purpose":"claims","requests":2,"revealed":5}],"truncated":true}}"#;
+    let server = Server::answering(&[(200, answer)]);
+    let run = server.run(&["audit", "summary", "--by", "reveals"], "");
+    assert!(run.out.contains("ssn") && run.out.contains("Values revealed"), "{}", run.out);
+    assert!(run.err.contains("there are more rows"));
+    assert_eq!(server.request_lines(), ["GET /v1/sys/ledger/summary?by=reveals"]);
 }
 
 #[test]

@@ -14,7 +14,8 @@ use crate::model::fault::{Complaint, Fault};
 use crate::model::id::{MountId, ROOT_NAMESPACE};
 use crate::seal::barrier::fault;
 use crate::store::Store;
-use crate::store::transform;
+use crate::store::convergent;
+use crate::store::transform::{self, NewTokens};
 use crate::store::work::Work;
 
 use super::super::Transform;
@@ -23,7 +24,9 @@ use super::super::config::Transformation;
 use super::super::encode::{NewRow, Planned, note_ids, subject_of, with_capacity};
 use super::super::keys::TransformationKeys;
 use super::super::op::{Input, Options, Use, ValuesOp};
+use super::super::per_value::{self, TokenDigest};
 use super::super::run::{Ready, Results, input_of, not_a_token};
+use super::super::subjects::SubjectKey;
 use super::fpe::{Direction, Fpe};
 use super::misfit::Misfit;
 use super::settings::TweakSource;
@@ -196,6 +199,23 @@ impl Ready {
         Some((form, form.shape.as_ref()?, self.keys.shape.as_ref()?))
     }
 
+    /// The token of a row as an export tells it.
+    pub(in crate::engine::transform) fn token(&self, id: i64, secret: &TokenSecret, value: &Plaintext) -> Result<String, Fault> {
+        let Some((form, shape, keys)) = self.shaped() else { return Ok(self.keys.format.render(id, secret)) };
+        let refused = |misfit: Misfit| misfit.fault(&form.name);
+        let value = text(value)?;
+        let taken = form.template.take(value).map_err(refused)?;
+        let place = shape.place(&taken).map_err(refused)?;
+        let mut token = shape.render(keys, &form.template, (value, &taken), place, id).map_err(refused)?;
+        Ok(std::mem::take(&mut *token))
+    }
+
+    /// The serial number behind that of a shaped row; none for an opaque one.
+    pub(in crate::engine::transform) fn next_serial(&self, id: i64) -> Option<i64> {
+        let (_, shape, _) = self.shaped()?;
+        i64::try_from(shape.serial(id).ok()?.checked_add(1)?).ok()
+    }
+
     /// The row of a token and the secret that its key is made with; the same fault for everything that is none.
     pub(in crate::engine::transform) fn read(&self, shown: &Plaintext) -> Result<(i64, TokenSecret), Fault> {
         match self.shaped() {
@@ -220,18 +240,18 @@ struct ToShape<'a> {
 }
 
 impl Transform {
-    /// Encodes the items whose transformation has a shape, in place of their results.
-    pub(in crate::engine::transform) async fn fill_shaped(
+    /// Encodes the items whose transformation has a shape. Everything that needs a connection of its own is done here, before the other
+    /// items may open a transaction, which holds one; [`Shaped::settle`] writes.
+    pub(in crate::engine::transform) async fn shape_values(
         &self,
         op: &ValuesOp,
         targets: &[Result<Ready, Fault>],
-        results: &mut Results,
-        work: &mut Work,
-    ) -> Result<(), Fault> {
+        work: &Work,
+    ) -> Result<Shaped, Fault> {
         let now = work.now();
-        let mut planned: Vec<Result<Planned<'_>, Fault>> = Vec::new();
+        let mut made = Shaped::default();
         let mut shaped: Vec<(usize, ToShape<'_>)> = Vec::new();
-        for (position, (item, result)) in op.items.iter().zip(results.iter_mut()).enumerate() {
+        for (position, item) in op.items.iter().enumerate() {
             let Ok((input, ready)) = input_of(item, targets) else { continue };
             let Some((form, shape, keys)) = ready.shaped() else { continue };
             let plan = || -> Result<ToShape<'_>, Fault> {
@@ -242,54 +262,22 @@ impl Transform {
                 Ok(ToShape { plan: Planned { input, ready, expires }, form, shape, keys, taken, place })
             };
             match plan() {
-                Ok(plan) => {
-                    planned.push(Ok(Planned { ..plan.plan }));
-                    shaped.push((position, plan));
-                }
-                Err(fault) => *result = Err(fault),
+                Ok(plan) => shaped.push((position, plan)),
+                Err(fault) => made.results.push((position, Err(fault))),
             }
         }
-        let subjects = Box::pin(self.subject_keys(work, planned.iter().flatten().filter_map(|plan| plan.input.options.subject))).await?;
+        let about: Vec<[u8; 32]> = shaped.iter().filter_map(|(_, item)| item.plan.input.options.subject).collect();
+        let subjects = Box::pin(self.subject_keys(work, about.into_iter())).await?;
         let serials = self.serials_for(op, &shaped, work).await?;
-        let (mut rows, mut ids) = (with_capacity(shaped.len()), Vec::with_capacity(shaped.len()));
+        made.rows = with_capacity(shaped.len());
         for (done, ((position, item), serial)) in shaped.iter().zip(serials).enumerate() {
             if done % STRETCH == STRETCH - 1 {
                 tokio::task::yield_now().await;
             }
-            let ToShape { plan, form, shape, keys, taken, place } = item;
-            let value = text(&plan.input.value)?;
-            let made = shape
-                .row(*place, plan.ready.config.number, serial)
-                .and_then(|id| shape.render(keys, &form.template, (value, taken), *place, id).map(|token| (id, token)));
-            let result = match made {
-                Ok((id, token)) => {
-                    let new = NewRow {
-                        mount: work.mount_id(),
-                        id,
-                        ready: plan.ready,
-                        subject: subject_of(plan, &subjects)?,
-                        expires: plan.expires,
-                        value: &plan.input.value,
-                        metadata: plan.input.options.metadata.as_deref(),
-                    };
-                    new.write(&keys.secret(id), &mut rows)?;
-                    ids.push(id);
-                    Ok(vec![answered("encoded_value", token)])
-                }
-                Err(misfit) => Err(misfit.fault(&form.name)),
-            };
-            if let Some(slot) = results.get_mut(*position) {
-                *slot = result;
-            }
+            let result = made.add(work.mount_id(), *position, item, serial, &subjects)?;
+            made.results.push((*position, result));
         }
-        note_ids(work, &ids);
-        if !rows.is_empty() {
-            if !op.batch {
-                work.facts.digest = rows.value.first().map(|value| goldfin_crypto::digest::sha256(&[value]));
-            }
-            work.add_tokens(rows)?;
-        }
-        Ok(())
+        Ok(made)
     }
 
     /// A serial number for each of them, counted for each transformation by itself.
@@ -311,6 +299,88 @@ impl Transform {
             .iter()
             .map(|(_, item)| taken.get_mut(&item.plan.input.target).and_then(Iterator::next).ok_or(Fault::Internal("serials")))
             .collect()
+    }
+}
+
+/// Shaped tokens of a request that are not written yet.
+#[derive(Default)]
+pub struct Shaped {
+    results: Vec<(usize, Result<Answered, Fault>)>,
+    rows: NewTokens,
+    ids: Vec<i64>,
+    /// What entries name them by, where their transformation asks for it.
+    named: Vec<(usize, TokenDigest)>,
+}
+
+impl Shaped {
+    /// The inner fault is the item's.
+    fn add(
+        &mut self,
+        mount: MountId,
+        position: usize,
+        item: &ToShape<'_>,
+        serial: u64,
+        subjects: &HashMap<[u8; 32], SubjectKey>,
+    ) -> Result<Result<Answered, Fault>, Fault> {
+        let ToShape { plan, form, shape, keys, taken, place } = item;
+        let value = text(&plan.input.value)?;
+        let made = shape
+            .row(*place, plan.ready.config.number, serial)
+            .and_then(|id| shape.render(keys, &form.template, (value, taken), *place, id).map(|token| (id, token)));
+        let (id, token) = match made {
+            Ok(made) => made,
+            Err(misfit) => return Ok(Err(misfit.fault(&form.name))),
+        };
+        let new = NewRow {
+            mount,
+            id,
+            ready: plan.ready,
+            subject: subject_of(plan, subjects)?,
+            expires: plan.expires,
+            value: &plan.input.value,
+            metadata: plan.input.options.metadata.as_deref(),
+        };
+        new.write(&keys.secret(id), &mut self.rows)?;
+        self.ids.push(id);
+        if plan.ready.config.per_value_audit {
+            self.named.push((position, per_value::digest(plan.ready, id)));
+        }
+        Ok(Ok(vec![answered("encoded_value", token)]))
+    }
+
+    /// Writes them, and puts their results in place of those that stand there. `alone`: nothing else is in the request.
+    pub async fn settle(self, op: &ValuesOp, alone: bool, results: &mut Results, work: &mut Work) -> Result<(), Fault> {
+        for (position, result) in self.results {
+            if let Some(slot) = results.get_mut(position) {
+                *slot = result;
+            }
+        }
+        if !self.named.is_empty() {
+            work.facts.tokens.resize(op.items.len(), None);
+        }
+        for (position, digest) in self.named {
+            if let Some(slot) = work.facts.tokens.get_mut(position) {
+                *slot = Some(digest);
+            }
+        }
+        if alone {
+            note_ids(work, &self.ids);
+        } else {
+            // It would hold for a part of the request only.
+            work.facts.batch = None;
+        }
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        if !op.batch {
+            work.facts.digest = self.rows.value.first().map(|value| goldfin_crypto::digest::sha256(&[value]));
+        }
+        if work.in_transaction() {
+            convergent::insert(work, &self.rows).await?;
+        } else {
+            work.add_tokens(self.rows)?;
+        }
+        Ok(())
     }
 }
 

@@ -192,7 +192,8 @@ impl Shape {
         })
     }
 
-    fn serial(&self, row: i64) -> Result<u64, Misfit> {
+    /// The serial number of a row of this shape.
+    pub fn serial(&self, row: i64) -> Result<u64, Misfit> {
         let many = u64::try_from(self.variants.len()).map_err(|_| Misfit::Broken)?;
         u64::try_from(row)
             .map_err(|_| Misfit::Broken)?

@@ -1,0 +1,41 @@
+//! The other side of R5: the same rows by one connection, a thousand a commit, into a copy of the same table beside it.
+
+use crate::database::{Database, Rows};
+use crate::load::{Bounds, Round};
+use crate::process::{self, Processes};
+use crate::service::Service;
+use crate::trouble::Trouble;
+use crate::watch::now;
+
+/// Ids that goldfin does not reach in a benchmark.
+const FIRST: i64 = 1 << 48;
+
+pub struct Raw {
+    database: Database,
+    rows: Rows,
+    next: i64,
+    processes: Processes,
+}
+
+impl Raw {
+    pub async fn new(service: &Service) -> Result<Self, Trouble> {
+        let mut database = Database::open(service).await?;
+        let rows = database.copy_tokens().await?;
+        Ok(Self { database, rows, next: FIRST, processes: Processes { own: None, ..service.processes()? } })
+    }
+
+    pub async fn round(&mut self, bounds: Bounds) -> Result<Round, Trouble> {
+        let before = process::used(self.processes)?;
+        let began = now();
+        let mut latencies = Vec::new();
+        while now().duration_since(began) < bounds.time {
+            let sent = now();
+            self.database.insert_raw(&self.rows, self.next).await?;
+            latencies.push(u32::try_from(now().duration_since(sent).as_micros())?);
+            self.next += 1000;
+        }
+        let elapsed = now().duration_since(began);
+        latencies.sort_unstable();
+        Ok(Round { elapsed, used: process::used(self.processes)?.since(before), latencies, refused: Vec::new() })
+    }
+}

@@ -86,7 +86,7 @@ class Database:
         with self._connection.cursor(name=f"goldfin_verify_{next(self._cursors)}") as cursor:
             cursor.itersize = ROWS_AT_ONCE
             for seq, body, mac, *columns in cursor.execute(_ENTRIES, (stream,)):
-                yield Entry(seq, body, mac or b"", columns=Columns(*columns))
+                yield Entry(seq, None if mac is None else body, mac or b"", columns=Columns(*columns))
 
     def _checkpoints(self, stream: int) -> Iterator[Stored]:
         with self._connection.cursor(name=f"goldfin_verify_{next(self._cursors)}") as cursor:

@@ -198,13 +198,12 @@ def duplicate(ledger: Ledger, rng: random.Random) -> None:
 def truncate(ledger: Ledger, rng: random.Random) -> None:
     keep = rng.choice([0, 1, len(ledger.rows) // 2, len(ledger.rows) - 1])
     del ledger.rows[keep:]
-    ledger.known = ("shorter", keep)
     if rng.random() < 0.5 and ledger.rows:
         ledger.head = (keep, ledger.rows[-1].mac)
-        ledger.known = ("shorter", keep) if any(note.size > keep for note in ledger.notes) else ("sound", None)
     if rng.random() < 0.3:
         ledger.notes = [note for note in ledger.notes if note.size <= keep]
-        ledger.known = ("shorter", keep) if ledger.head and ledger.head[0] > keep else ("sound", None)
+    known = max(ledger.head[0], *(note.size for note in ledger.notes), 0)
+    ledger.known = ("shorter", keep) if known > keep else ("sound", None)
 
 
 def fork(ledger: Ledger, rng: random.Random) -> None:

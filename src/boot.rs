@@ -1,24 +1,29 @@
 //! The composition root: reads the configuration, hardens the process, opens the store, the gate and the network, and ends them in order.
 
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use goldfin_ledger::note::{Checkpoint, LogKey};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::audit::archive;
+use crate::audit::check::Keys;
+use crate::audit::high_water::HighWater;
 use crate::audit::shipping::Shipping;
 use crate::audit::verify::{Report, verify};
 use crate::config::{Config, LogFormat};
 use crate::gate::strangers::Strangers;
-use crate::gate::{Founding, Gate, Workshop};
+use crate::gate::{Founding, Gate, LedgerAnchor, Workshop};
 use crate::http::limits::Limits;
 use crate::http::probe::Site;
 use crate::http::server::Server;
 use crate::http::tls::{Tls, TlsFiles};
 use crate::jobs;
 use crate::model::clock::Clock;
-use crate::seal::barrier::ledger_key;
+use crate::model::id::StreamId;
+use crate::seal::barrier::{checkpoint_key, ledger_key};
 use crate::seal::erasures::Journal;
 use crate::seal::{key_file, shares};
 use crate::store::connect::{self, Access};
@@ -50,6 +55,7 @@ pub struct Node {
     /// Where this node remembers who was erased.
     pub erasures: Option<std::path::PathBuf>,
     pub key_file: Option<std::path::PathBuf>,
+    pub ledger: LedgerAnchor,
     pub tls: TlsFiles,
     pub address: std::net::SocketAddr,
     pub public: Option<String>,
@@ -100,13 +106,16 @@ pub fn start_logging(format: LogFormat) {
 }
 
 /// `goldfin server`: serves until SIGTERM or SIGINT.
-pub async fn server(config: Config) -> Result<(), BootError> {
+///
+/// `acknowledged` is the place where an operator says that the stream may end: a database restored to an earlier state.
+pub async fn server(config: Config, acknowledged: Option<(StreamId, i64)>) -> Result<(), BootError> {
     let shipping = config.ledger.shipping().map_err(BootError::new)?;
     let node = Node {
         access: Access { options: config.database.options().map_err(BootError::new)?, pool: config.database.pool },
         node: config.node,
         erasures: config.seal.erasures,
         key_file: config.seal.key_file,
+        ledger: LedgerAnchor { high_water: config.ledger.high_water.map(HighWater::new), acknowledged },
         tls: config.tls,
         address: config.listen.address,
         public: config.listen.public,
@@ -127,9 +136,31 @@ pub async fn prepare(migrator: &connect::PgConnectOptions) -> Result<(), BootErr
     connect::migrate(migrator).await.map_err(BootError::new)
 }
 
-/// `goldfin audit verify --database URL --mac-key FILE`: verifies a database that no node serves. The file is the seal's key file, or
-/// the answer of `init` with its shares.
-pub async fn verify_database(url: &str, mac_key: &Path) -> Result<Report, BootError> {
+/// What `goldfin audit verify` verifies without a server.
+pub struct Verification<'a> {
+    pub keys: KeySource<'a>,
+    /// Checkpoints that the caller has kept, one signed note a file.
+    pub checkpoints: &'a [PathBuf],
+    /// Whether to begin at the newest of them.
+    pub resume: bool,
+}
+
+/// Where the keys of a verification come from.
+#[derive(Clone, Copy)]
+pub enum KeySource<'a> {
+    /// The public key of the checkpoints: the tree is verified, and not the chain.
+    Public(&'a Path),
+    /// The seal's key file, or the answer of `init` with its shares: opens both keys of the ledger, from the database's own seal.
+    Unseal(&'a Path),
+}
+
+/// `goldfin audit verify --database URL`: verifies a database that no node needs to serve. `progress` is called with the number of entries
+/// and gives what hears of each.
+pub async fn verify_database(
+    url: &str,
+    wanted: &Verification<'_>,
+    progress: impl FnOnce(u64) -> Box<dyn Fn() + Sync + Send>,
+) -> Result<Report, BootError> {
     let options: connect::PgConnectOptions =
         url.parse().map_err(|_| BootError::new("the database's URL cannot be read; write it as postgresql://user@host/name"))?;
     if url.split_once("://").is_some_and(|(_, rest)| rest.split_once('@').is_some_and(|(login, _)| login.contains(':')))
@@ -141,16 +172,52 @@ pub async fn verify_database(url: &str, mac_key: &Path) -> Result<Report, BootEr
     }
     let store = connect::open_for_reading(options).await.map_err(BootError::new)?;
     let unreadable = |_| BootError::new("the database holds no ledger of goldfin, or the login may not read it");
-    let seal =
-        keyring::read_seal(&store).await.map_err(unreadable)?.ok_or_else(|| BootError::new("the database's vault is not initialised"))?;
-    let unseal_key = key_file::read_any(mac_key).map_err(BootError::new)?;
-    let root = shares::open_root(&seal, unseal_key).map_err(|_| BootError::new("the key does not open this database's seal"))?;
-    let key = ledger_key(&shares::open_barrier_key(&seal, &root).map_err(BootError::new)?);
+    let keys = match wanted.keys {
+        KeySource::Public(file) => Keys { log: public_key(file)?, mac: None },
+        KeySource::Unseal(file) => {
+            let seal = keyring::read_seal(&store).await.map_err(unreadable)?;
+            let seal = seal.ok_or_else(|| BootError::new("the database's vault is not initialised"))?;
+            let unseal_key = key_file::read_any(file).map_err(BootError::new)?;
+            let root = shares::open_root(&seal, unseal_key).map_err(|_| BootError::new("the key does not open this database's seal"))?;
+            let barrier_key = shares::open_barrier_key(&seal, &root).map_err(BootError::new)?;
+            let log = LogKey::new(checkpoint_key(&barrier_key).map_err(BootError::new)?.verifying_key());
+            Keys { log, mac: Some(ledger_key(&barrier_key)) }
+        }
+    };
+    let kept = kept(&keys, wanted.checkpoints)?;
     let mut reading = Reading::begin(&store).await.map_err(unreadable)?;
-    let report = verify(&mut reading, &key).await.map_err(unreadable)?;
+    let expected = reading.expected().await.map_err(unreadable)?;
+    let heard = progress(u64::try_from(expected).unwrap_or(0));
+    let report = verify(&mut reading, &keys, &kept, wanted.resume, &heard).await.map_err(unreadable)?;
     drop(reading);
     store.close().await;
     Ok(report)
+}
+
+/// `goldfin audit verify --archive PATH --public-key FILE`.
+pub fn verify_archive(path: &Path, wanted: &Verification<'_>, progress: &dyn Fn()) -> Result<Report, BootError> {
+    let KeySource::Public(file) = wanted.keys else {
+        return Err(BootError::new(
+            "an archive is verified with the public key of its checkpoints (`--public-key FILE`); the MAC key is opened by the database's seal",
+        ));
+    };
+    let keys = Keys { log: public_key(file)?, mac: None };
+    let kept = kept(&keys, wanted.checkpoints)?;
+    archive::verify(path, &keys, &kept, progress).map_err(BootError)
+}
+
+fn public_key(file: &Path) -> Result<LogKey, BootError> {
+    let said = |why: &dyn std::fmt::Display| BootError(format!("the public key {}: {why}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|error| said(&error))?;
+    LogKey::parse(&text).map_err(|error| said(&error))
+}
+
+fn kept(keys: &Keys, files: &[PathBuf]) -> Result<Vec<Checkpoint>, BootError> {
+    let opened = files.iter().map(|file| {
+        let said = |why: &dyn std::fmt::Display| BootError(format!("the checkpoint {}: {why}", file.display()));
+        Checkpoint::open(&std::fs::read(file).map_err(|error| said(&error))?, &keys.log).map_err(|error| said(&error))
+    });
+    opened.collect()
 }
 
 /// `goldfin server check`: the configuration has been read; what it points at is looked at too.
@@ -174,6 +241,7 @@ impl Running {
             erasures: node.erasures.map(Journal::new),
             clock: clock.clone(),
             key_file: node.key_file,
+            ledger: node.ledger,
             companions,
             strangers: Arc::new(Strangers::new(node.limits.strangers())),
             shipping: node.shipping.map(Arc::new),
@@ -237,6 +305,12 @@ async fn reload_on_hangup(tls: Arc<Tls>) {
             Err(error) => tracing::error!(%error, "the certificate was not read anew, the old one stays"),
         }
     }
+}
+
+/// STREAM:SEQ, as the log and `goldfin audit` name a place of the ledger.
+pub fn parse_place(text: &str) -> Result<(StreamId, i64), String> {
+    let place = text.split_once(':').and_then(|(stream, seq)| Some((StreamId(stream.parse().ok()?), seq.parse().ok()?)));
+    place.ok_or_else(|| "write it as STREAM:SEQ, for example `1:4711`".to_owned())
 }
 
 /// Reads the configuration for a command.

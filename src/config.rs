@@ -42,9 +42,9 @@ pub struct Config {
     #[serde(default)]
     pub seal: Seal,
     #[serde(default)]
-    pub limits: Limits,
-    #[serde(default)]
     pub ledger: Ledger,
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
@@ -103,6 +103,9 @@ pub struct Ledger {
     pub ship: Option<String>,
     /// The file that holds how far they are; beside the file of the lines unless given. `stdout` needs one.
     pub ship_position: Option<PathBuf>,
+    /// A file outside of the database that says how far this node's stream is: a database that was set back is then refused. Goldfin
+    /// writes it; the folder must be writable by goldfin.
+    pub high_water: Option<PathBuf>,
 }
 
 impl Ledger {

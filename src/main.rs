@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use goldfin::boot::{self, BootError};
+use goldfin::boot::{self, BootError, KeySource, Verification};
 use goldfin::config::LogFormat;
 use goldfin::dev::session::{self, DevOptions};
+use goldfin::model::id::StreamId;
 use goldfin_cli::{ClientCommand, EXIT_CODES, GlobalOptions, OfflineLedger, OfflineVerification, Shell};
 
 /// A vault for secrets and personal data.
@@ -42,6 +43,9 @@ struct ServerOptions {
     /// The configuration; `GOLDFIN_` variables go over it
     #[arg(long, env = "GOLDFIN_CONFIG", global = true)]
     config: Option<PathBuf>,
+    /// Go on with a database that was restored to an earlier state, whose stream ends at this place: STREAM:SEQ. The log names it
+    #[arg(long, value_name = "STREAM:SEQ", value_parser = boot::parse_place)]
+    acknowledge_rollback: Option<(StreamId, i64)>,
     #[command(subcommand)]
     action: Option<ServerAction>,
 }
@@ -77,7 +81,7 @@ fn run_server(options: &ServerOptions) -> Result<(), BootError> {
     let config = boot::load_config(options.config.as_deref())?;
     boot::start_logging(config.log);
     match options.action {
-        None => block_on(boot::server(config)),
+        None => block_on(boot::server(config, options.acknowledge_rollback)),
         Some(ServerAction::Migrate) => block_on(boot::migrate(&config)),
         Some(ServerAction::Check) => boot::check(&config),
     }
@@ -89,16 +93,26 @@ fn verify_offline(wanted: &OfflineVerification, options: GlobalOptions) -> ExitC
         let _ = goldfin_cli::tell_failure(why);
         ExitCode::from(4)
     };
-    let OfflineLedger::Database(url) = &wanted.ledger else {
-        return told("archives are not supported yet; verify the database with `--database URL`");
+    let keys = match (&wanted.public_key, &wanted.mac_key) {
+        (_, Some(file)) => KeySource::Unseal(file),
+        (Some(file), None) => KeySource::Public(file),
+        (None, None) => {
+            return told(
+                "a key is missing: `--public-key FILE` (`goldfin audit key` prints it), or `--mac-key FILE` for the chain as well",
+            );
+        }
     };
-    if !wanted.checkpoints.is_empty() || wanted.public_key.is_some() {
-        return told("checkpoints are not supported yet; leave `--checkpoint` and `--public-key` out");
-    }
-    let Some(mac_key) = &wanted.mac_key else {
-        return told("`--mac-key FILE` is missing: the seal's key file, or the answer of `goldfin init`");
+    let verification = Verification { keys, checkpoints: &wanted.checkpoints, resume: wanted.resume };
+    let report = match &wanted.ledger {
+        OfflineLedger::Database(url) => {
+            block_on(boot::verify_database(url, &verification, |total| Box::new(goldfin_cli::progress_of_entries(Some(total)))))
+        }
+        OfflineLedger::Archive(path) => {
+            boot::harden();
+            boot::verify_archive(path, &verification, &goldfin_cli::progress_of_entries(None))
+        }
     };
-    match block_on(boot::verify_database(url, mac_key)) {
+    match report {
         Ok(report) => {
             let mut document = Vec::new();
             report.to_node().write(&mut document);

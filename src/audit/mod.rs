@@ -1,8 +1,13 @@
 //! Floor 5: what was done. One request, one entry, committed before the answer leaves.
 
+pub mod archive;
 pub mod chain;
+pub mod check;
+mod checkpointer;
 pub mod entry;
+pub mod high_water;
 pub mod lines;
+pub mod prove;
 pub mod receipt;
 pub mod recorder;
 pub mod shipping;

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use std::pin::Pin;
 
 use goldfin_crypto::mac::MacKey;
+use goldfin_ledger::SigningKey;
+use goldfin_ledger::note::LogKey;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::auth::principal::Principal;
@@ -21,10 +23,13 @@ use crate::policy::authorized::{Authorized, Denied};
 use crate::policy::decision::{Because, Decision as Ruling};
 use crate::store::connect::Access;
 use crate::store::error::StoreError;
+use crate::store::ledger::{Head, WriterConnection};
 use crate::store::work::{Pending, Work};
 
 use super::chain;
+use super::checkpointer::{self, Checkpointer, Committed};
 use super::entry::{Decision, Draft, EntryKind, Prepared};
+use super::high_water::{HighWater, Mark};
 use super::receipt::Receipt;
 use super::writer::{Item, Writer};
 
@@ -70,6 +75,18 @@ impl WriterThread {
     }
 }
 
+/// What a stream is opened with.
+pub struct Opening {
+    pub access: Access,
+    pub node: String,
+    pub mac: MacKey,
+    pub checkpoint: SigningKey,
+    pub clock: Clock,
+    pub high_water: Option<HighWater>,
+    /// The place where an operator says that a stream may end although this node has written more: stream and sequence number.
+    pub acknowledged: Option<(StreamId, i64)>,
+}
+
 /// Why the ledger cannot be opened.
 #[derive(Debug)]
 pub enum OpenError {
@@ -78,15 +95,45 @@ pub enum OpenError {
     Claimed,
     /// The end of the stream does not verify: at this sequence number.
     Tampered(i64),
+    /// The stream is not where this node left it: the database was set back. Nobody has acknowledged it.
+    SetBack(SetBack),
+    /// The high-water file cannot be used; the text says why.
+    HighWater(String),
     Thread,
 }
 
+/// How far a stream is behind what its node knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SetBack {
+    pub stream: StreamId,
+    /// Where the stream ends.
+    pub ends: i64,
+    /// Where it is known to have ended.
+    pub known: i64,
+}
+
+/// A stream that is open.
+pub struct Opened {
+    pub recorder: Recorder,
+    pub writer: WriterThread,
+    /// What was acknowledged: the caller records it before anything else.
+    pub set_back: Option<SetBack>,
+}
+
+/// What the writer's thread begins with.
+struct Start {
+    connection: WriterConnection,
+    head: Head,
+    set_back: Option<SetBack>,
+}
+
 impl Recorder {
-    /// Takes the stream of `node`, verifies its end and starts its writer. The connection is made by the writer itself, on its own thread.
-    pub async fn open(access: Access, node: String, key: MacKey, clock: Clock) -> Result<(Self, WriterThread), OpenError> {
+    /// Takes the stream of `node`, verifies its end, compares it with the high-water mark and starts its writer. The connection is made by
+    /// the writer itself, on its own thread.
+    pub async fn open(opening: Opening) -> Result<Opened, OpenError> {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let (opened, told) = oneshot::channel();
-        let writers_clock = clock.clone();
+        let clock = opening.clock.clone();
         let thread = std::thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || {
@@ -95,18 +142,27 @@ impl Recorder {
                     Err(_) => return drop(opened.send(Err(OpenError::Thread))),
                 };
                 runtime.block_on(async move {
-                    match take_stream(&access, &node, &key).await {
-                        Ok((connection, head)) => {
-                            drop(opened.send(Ok(head.stream)));
-                            Writer::new(access, node, connection, head, key, writers_clock).run(waiting).await;
+                    match take_stream(&opening).await {
+                        Ok(start) => {
+                            let told = (start.head.stream, start.set_back);
+                            match grow_tree(&opening, told.0) {
+                                Ok((tree, checkpoints)) => {
+                                    drop(opened.send(Ok(told)));
+                                    let Opening { access, node, mac, clock, .. } = opening;
+                                    Writer::new(access, node, (start.connection, start.head), mac, clock, tree).run(waiting).await;
+                                    // The writer is gone, and with it the leaves' sender: the last checkpoint is made now.
+                                    drop(checkpoints.join());
+                                }
+                                Err(error) => drop(opened.send(Err(error))),
+                            }
                         }
                         Err(error) => drop(opened.send(Err(error))),
                     }
                 });
             })
             .map_err(|_| OpenError::Thread)?;
-        let stream = told.await.map_err(|_| OpenError::Thread)??;
-        Ok((Self { queue, clock, stream }, WriterThread(thread)))
+        let (stream, set_back) = told.await.map_err(|_| OpenError::Thread)??;
+        Ok(Opened { recorder: Self { queue, clock, stream }, writer: WriterThread(thread), set_back })
     }
 
     /// The stream that this node writes.
@@ -255,11 +311,22 @@ impl Recorder {
     }
 }
 
-async fn take_stream(
-    access: &Access,
-    node: &str,
-    key: &MacKey,
-) -> Result<(crate::store::ledger::WriterConnection, crate::store::ledger::Head), OpenError> {
+/// Starts the thread that makes tree and checkpoints.
+fn grow_tree(opening: &Opening, stream: StreamId) -> Result<(mpsc::Sender<Committed>, std::thread::JoinHandle<()>), OpenError> {
+    let (tree, leaves) = mpsc::channel(checkpointer::QUEUE);
+    let high_water = opening.high_water.clone();
+    let (mac, key) = (opening.mac.duplicate(), opening.checkpoint.duplicate().map_err(|_| OpenError::Thread)?);
+    let checkpointer = Checkpointer::new(opening.access.clone(), stream, mac, key, high_water);
+    let thread = std::thread::Builder::new().name("checkpoints".to_owned()).spawn(move || {
+        if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            runtime.block_on(checkpointer.run(leaves));
+        }
+    });
+    Ok((tree, thread.map_err(|_| OpenError::Thread)?))
+}
+
+async fn take_stream(opening: &Opening) -> Result<Start, OpenError> {
+    let Opening { access, node, mac: key, .. } = opening;
     let mut connection = access.writer().await.map_err(OpenError::Store)?;
     let head = connection.claim(node).await.map_err(OpenError::Store)?.ok_or(OpenError::Claimed)?;
     let tail = connection.tail(head.stream, 2).await.map_err(OpenError::Store)?;
@@ -277,7 +344,26 @@ async fn take_stream(
     if ends != (head.seq, head.mac.clone()) {
         return Err(OpenError::Tampered(ends.0));
     }
-    Ok((connection, head))
+    let set_back = compare(opening, &mut connection, &head).await?;
+    Ok(Start { connection, head, set_back })
+}
+
+/// Compares the stream with the high-water mark. What an operator has acknowledged, at exactly this place, is given back.
+async fn compare(opening: &Opening, connection: &mut WriterConnection, head: &Head) -> Result<Option<SetBack>, OpenError> {
+    let Some(file) = &opening.high_water else { return Ok(None) };
+    let Some(mark) = file.read().map_err(OpenError::HighWater)? else { return Ok(None) };
+    let Mark { origin, seq, leaf } = mark;
+    let stands = if LogKey::new(opening.checkpoint.verifying_key()).origin(head.stream.0) == origin {
+        let found = connection.chained(head.stream, seq, 1).await.map_err(OpenError::Store)?;
+        found.first().is_some_and(|entry| entry.seq == seq && chain::leaf(&entry.body) == leaf)
+    } else {
+        false
+    };
+    if stands {
+        return Ok(None);
+    }
+    let set_back = SetBack { stream: head.stream, ends: head.seq, known: seq };
+    if opening.acknowledged == Some((head.stream, head.seq)) { Ok(Some(set_back)) } else { Err(OpenError::SetBack(set_back)) }
 }
 
 fn draft(asked: &Asked, who: &Principal, action: Action, resource: &Resource, facts: Facts) -> Draft {

@@ -1,20 +1,25 @@
-//! Verifying the ledger: every stream from its first entry, with the MAC key.
+//! Verifying the ledger: every stream from its first entry, or from a checkpoint that the caller has kept.
 //!
 //! What a verdict means, and the exit codes of `goldfin audit verify`: 0 sound, 2 tampered (the first bad place is named), 3 shorter
 //! than something known, 4 cannot verify.
 
+use std::collections::BTreeSet;
+
 use goldfin_crypto::digest::hex;
-use goldfin_crypto::mac::MacKey;
+use goldfin_ledger::note::Checkpoint;
+use goldfin_ledger::tree::Edge;
 
 use crate::model::clock::Timestamp;
 use crate::model::document::Node;
 use crate::model::id::StreamId;
 use crate::store::disclosure::StoredName;
 use crate::store::error::StoreError;
-use crate::store::ledger::{Reading, StoredEntry};
+use crate::store::ledger::{Head, Reading, StoredEntry};
+use crate::store::ledger_tree::StoredCheckpoint;
 
-use super::chain;
+use super::check::{Check, Claim, Keys, Shown};
 use super::entry::Columns;
+use super::prove;
 
 /// Entries that are read at a time.
 const STRETCH: i64 = 2000;
@@ -49,7 +54,7 @@ impl StreamReport {
         let (verdict, seq, what) = match &self.verdict {
             Verdict::Sound => ("sound", None, None),
             Verdict::Tampered { seq, what } => ("tampered", Some(*seq), Some(*what)),
-            Verdict::Shorter { ends, .. } => ("shorter", Some(*ends), Some("the stream ends before its head")),
+            Verdict::Shorter { ends, .. } => ("shorter", Some(*ends), Some("the entries end before a place that is known")),
         };
         Node::object([
             ("stream", Node::whole(i64::from(self.stream.0))),
@@ -103,88 +108,131 @@ impl Report {
     }
 }
 
-/// Verifies all streams as they stand at one moment. `key` is the ledger's MAC key.
-pub async fn verify(reading: &mut Reading, key: &MacKey) -> Result<Report, StoreError> {
+/// Verifies all streams of a database as they stand at one moment, against the checkpoints that are stored and those that the caller has
+/// kept. Where `resume` is wanted, a stream is verified from the newest kept checkpoint on. `progress` hears of every entry.
+pub async fn verify(
+    reading: &mut Reading,
+    keys: &Keys,
+    trusted: &[Checkpoint],
+    resume: bool,
+    progress: &(dyn Fn() + Sync),
+) -> Result<Report, StoreError> {
     let heads = reading.heads().await?;
+    let mut names: BTreeSet<StreamId> = heads.iter().map(|(_, head)| head.stream).collect();
+    let mut found: BTreeSet<StreamId> = reading.streams_of_entries().await?.into_iter().collect();
+    found.extend(reading.streams_of_checkpoints().await?);
+    names.extend(found.iter().copied());
+    names.extend(trusted.iter().map(|checkpoint| StreamId(checkpoint.stream)));
     let mut streams = Vec::new();
-    for (node, head) in &heads {
-        let (entries, verdict) = verify_stream(reading, key, head.stream, head.seq, &head.mac).await?;
-        streams.push(StreamReport { stream: head.stream, node: node.clone(), entries, verdict });
-    }
-    for stream in reading.streams_of_entries().await? {
-        if !heads.iter().any(|(_, head)| head.stream == stream) {
-            let verdict = Verdict::Tampered { seq: 1, what: "the stream has entries and no head" };
-            streams.push(StreamReport { stream, node: String::new(), entries: 0, verdict });
-        }
+    for stream in names {
+        let head = heads.iter().find(|(_, head)| head.stream == stream);
+        let (node, head) = head.map_or((String::new(), None), |(node, head)| (node.clone(), Some(head)));
+        let (entries, verdict) = if head.is_none() && found.contains(&stream) {
+            (0, Verdict::Tampered { seq: 1, what: "the stream has entries or checkpoints, and no head" })
+        } else {
+            verify_stream(reading, stream, head, Check::new(keys, stream, trusted), resume.then_some(trusted), progress).await?
+        };
+        streams.push(StreamReport { stream, node, entries, verdict });
     }
     Ok(Report { streams })
 }
 
 async fn verify_stream(
     reading: &mut Reading,
-    key: &MacKey,
     stream: StreamId,
-    end: i64,
-    end_mac: &[u8],
+    head: Option<&Head>,
+    mut check: Check<'_>,
+    resume: Option<&[Checkpoint]>,
+    progress: &(dyn Fn() + Sync),
 ) -> Result<(i64, Verdict), StoreError> {
-    let mut link = Link { key, stream, seq: 0, mac: Vec::new() };
+    let kept = resume.and_then(|kept| kept.iter().filter(|kept| kept.stream == stream.0).max_by_key(|kept| kept.size));
+    let mut from = i64::MIN;
+    if let Some(kept) = kept
+        && let Some((edge, mac)) = edge_of(reading, stream, kept).await?
+    {
+        check.resume(edge, mac);
+        from = check.next_seq();
+    }
+    let mut claims = Claims { stream, from: if from == i64::MIN { from } else { from - 1 }, whole: false, last: 0 };
+    claims.read(reading, &mut check).await?;
     loop {
-        let entries = reading.stretch(stream, link.seq + 1, STRETCH).await?;
-        let Some(last) = entries.last() else { break };
-        let names = reading.names(stream, link.seq + 1, last.seq).await?;
+        let entries = reading.stretch(stream, from, STRETCH).await?;
+        let names = reading.names(stream, from, entries.last().map_or(from, |last| last.seq)).await?;
         let mut names = names.as_slice();
         for entry in &entries {
             let of_entry;
             (of_entry, names) = names.split_at(names.partition_point(|name| name.seq <= entry.seq));
-            if let Err(what) = link.step(entry, of_entry) {
-                return Ok((link.seq, Verdict::Tampered { seq: link.seq + 1, what }));
+            while claims.last < check.next_seq() {
+                claims.read(reading, &mut check).await?;
             }
+            let shown = Shown { seq: entry.seq, body: &entry.body, mac: &entry.mac };
+            if let Err(verdict) = check.step(shown, |columns, _| agrees(entry, of_entry, columns)) {
+                return Ok((check.entries(), verdict));
+            }
+            progress();
         }
+        if (entries.len() as i64) < STRETCH {
+            break;
+        }
+        from = check.next_seq();
     }
-    let beyond = reading.names(stream, link.seq + 1, i64::MAX).await?;
-    let verdict = if !beyond.is_empty() && link.seq >= end {
-        Verdict::Tampered { seq: link.seq + 1, what: "subjects are named beside an entry that is not there" }
-    } else if link.seq < end {
-        Verdict::Shorter { ends: link.seq, known: end }
-    } else if link.seq > end {
-        Verdict::Tampered { seq: end + 1, what: "there are entries behind the head" }
-    } else if link.mac != end_mac {
-        Verdict::Tampered { seq: end, what: "the head's MAC is not that of the last entry" }
-    } else {
-        Verdict::Sound
-    };
-    Ok((link.seq, verdict))
+    while !claims.whole {
+        claims.read(reading, &mut check).await?;
+    }
+    let next = check.next_seq();
+    let (entries, verdict) = check.finish(head.map(|head| (head.seq, head.mac.as_slice())));
+    if verdict == Verdict::Sound && !reading.names(stream, next, i64::MAX).await?.is_empty() {
+        return Ok((entries, Verdict::Tampered { seq: next, what: "subjects are named beside an entry that is not there" }));
+    }
+    Ok((entries, verdict))
 }
 
-/// Where the verification stands.
-struct Link<'a> {
-    key: &'a MacKey,
+/// The stored checkpoints of a stream, read some way ahead of the entries.
+struct Claims {
     stream: StreamId,
-    seq: i64,
-    mac: Vec<u8>,
+    from: i64,
+    /// Whether all of them were read.
+    whole: bool,
+    /// The size of the last that was read; all of them are larger once `whole`.
+    last: i64,
 }
 
-impl Link<'_> {
-    fn step(&mut self, entry: &StoredEntry, names: &[StoredName]) -> Result<(), &'static str> {
-        let seq = self.seq + 1;
-        if entry.seq != seq {
-            return Err("the entry is missing");
+impl Claims {
+    async fn read(&mut self, reading: &mut Reading, check: &mut Check<'_>) -> Result<(), StoreError> {
+        if self.whole {
+            return Ok(());
         }
-        let mac = chain::link(self.key, self.stream, seq, &self.mac, &chain::leaf(&entry.body));
-        if mac[..] != entry.mac[..] {
-            return Err("the entry's MAC does not fit its bytes, its place and the entry before it");
+        let read = reading.checkpoints(self.stream, self.from, STRETCH).await?;
+        for StoredCheckpoint { size, root, note } in &read {
+            check.claim(&Claim { size: *size, root: root.clone(), note: note.clone() });
+            self.last = *size;
+            self.from = size.saturating_add(1);
         }
-        let columns = Columns::read(&entry.body).ok_or("the entry's bytes cannot be read")?;
-        if columns != columns_of(entry, names) {
-            return Err("a column, or a subject named beside the entry, differs from the entry's bytes");
+        if (read.len() as i64) < STRETCH {
+            self.whole = true;
+            self.last = i64::MAX;
         }
-        if names.iter().any(|name| name.time != entry.time) {
-            return Err("a subject is named beside the entry at another time");
-        }
-        self.seq = seq;
-        self.mac = mac.to_vec();
         Ok(())
     }
+}
+
+/// The tree that a kept checkpoint vouches for, and the MAC of its last entry. None where the stored tiles do not lead to it: the stream
+/// is then verified from its first entry.
+async fn edge_of(reading: &mut Reading, stream: StreamId, kept: &Checkpoint) -> Result<Option<(Edge, Vec<u8>)>, StoreError> {
+    let hashes = match prove::edge(reading, stream, kept.size).await {
+        Ok(hashes) => hashes,
+        Err(StoreError::Integrity(_)) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let Some(edge) = Edge::from_parts(kept.size, hashes).filter(|edge| edge.root() == kept.root) else { return Ok(None) };
+    let last = i64::try_from(kept.size).unwrap_or(i64::MAX);
+    let last = reading.chained(stream, last, 1).await?.into_iter().find(|entry| entry.seq == last);
+    Ok(last.map(|entry| (edge, entry.mac)))
+}
+
+/// Whether columns and the subjects named beside the entry are those of its bytes.
+fn agrees(entry: &StoredEntry, names: &[StoredName], columns: &Columns) -> bool {
+    *columns == columns_of(entry, names) && names.iter().all(|name| name.time == entry.time)
 }
 
 fn columns_of(entry: &StoredEntry, names: &[StoredName]) -> Columns {

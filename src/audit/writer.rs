@@ -18,6 +18,7 @@ use crate::store::transform::NewTokens;
 use crate::store::work::Pending;
 
 use super::chain;
+use super::checkpointer::Committed;
 use super::entry::Prepared;
 use super::receipt::Receipt;
 
@@ -51,11 +52,19 @@ pub(super) struct Writer {
     key: MacKey,
     clock: Clock,
     waiting: VecDeque<Item>,
+    tree: mpsc::Sender<Committed>,
 }
 
 impl Writer {
-    pub(super) fn new(access: Access, node: String, connection: WriterConnection, head: Head, key: MacKey, clock: Clock) -> Self {
-        Self { access, node, connection: Some(connection), head, key, clock, waiting: VecDeque::new() }
+    pub(super) fn new(
+        access: Access,
+        node: String,
+        (connection, head): (WriterConnection, Head),
+        key: MacKey,
+        clock: Clock,
+        tree: mpsc::Sender<Committed>,
+    ) -> Self {
+        Self { access, node, connection: Some(connection), head, key, clock, waiting: VecDeque::new(), tree }
     }
 
     /// Runs until every sender is gone and nothing waits.
@@ -116,6 +125,7 @@ impl Writer {
         match committed {
             Ok(()) => {
                 self.head = next;
+                self.hand_over(&receipts);
                 if let Some(receipt) = receipts.into_iter().next() {
                     answer(done, Ok(receipt));
                 }
@@ -154,6 +164,7 @@ impl Writer {
         match written {
             Ok(()) => {
                 self.head = next;
+                self.hand_over(&receipts);
                 for (item, receipt) in group.into_iter().zip(receipts) {
                     answer(item.done, Ok(receipt));
                 }
@@ -218,6 +229,13 @@ impl Writer {
             receipts.push(Receipt::new(head.stream, head.seq, leaf));
         }
         (entries, receipts, head)
+    }
+
+    /// Leaves for the tree, never waited for: what finds no room is read back from the database.
+    fn hand_over(&self, receipts: &[Receipt]) {
+        let Some((first, _)) = receipts.first().map(Receipt::leaf) else { return };
+        let leaves = receipts.iter().map(|receipt| receipt.leaf().1).collect();
+        drop(self.tree.try_send(Committed { first, leaves }));
     }
 
     /// Has a connection that holds the stream's lock, or makes one.

@@ -11,14 +11,16 @@ use clap::Args;
 use goldfin_crypto::Plaintext;
 use tokio::sync::watch;
 
+use crate::audit::high_water::HighWater;
 use crate::boot::{self, BootError, Node, Running};
-use crate::gate::Gate;
 use crate::gate::request::{Credential, Peer, Request, Wanted};
+use crate::gate::{Gate, LedgerAnchor};
 use crate::http::limits::Limits;
 use crate::http::tls::TlsFiles;
 use crate::model::call::{Query, Verb};
 use crate::model::clock::Clock;
 use crate::model::document::Node as Json;
+use crate::model::id::StreamId;
 use crate::model::path::CanonicalPath;
 use crate::model::reply::Answer;
 use crate::store::connect::Access;
@@ -53,6 +55,9 @@ pub struct DevOptions {
     /// Write the variables for `source` here too; appears when goldfin is ready
     #[arg(long)]
     env_file: Option<PathBuf>,
+    /// Go on with a database that was restored to an earlier state, whose stream ends at this place: STREAM:SEQ
+    #[arg(long, value_name = "STREAM:SEQ", value_parser = boot::parse_place)]
+    acknowledge_rollback: Option<(StreamId, i64)>,
     /// Shares of the unseal key
     #[arg(long, default_value_t = 1)]
     key_shares: u8,
@@ -98,6 +103,7 @@ async fn serve(
         node: "dev".to_owned(),
         erasures: Some(folder.join("erasures")),
         key_file: Some(folder.join("unseal.key")),
+        ledger: LedgerAnchor { high_water: Some(HighWater::new(folder.join("high-water"))), acknowledged: options.acknowledge_rollback },
         tls: TlsFiles {
             certificate: server.certificate,
             key: server.key,

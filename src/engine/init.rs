@@ -3,6 +3,7 @@
 
 use goldfin_crypto::digest::hex;
 use goldfin_crypto::{Accessor, AuthToken, Plaintext};
+use goldfin_ledger::note::LogKey;
 use parking_lot::Mutex;
 
 use crate::audit::recorder::Running;
@@ -101,7 +102,8 @@ impl Init {
         let fingerprint = self.root_token.fingerprint(made.barrier.lookup());
         auth_token::insert(work, mac, &fingerprint, &row).await?;
         work.facts.accessor = Some(self.accessor.clone());
-        Ok(Reply::new(Answer::Bare(answer(&made, &self.root_token))))
+        let log = LogKey::new(made.barrier.checkpoint()?.verifying_key());
+        Ok(Reply::new(Answer::Bare(answer(&made, &self.root_token, &log))))
     }
 }
 
@@ -162,7 +164,7 @@ fn root_row(accessor: &str, work: &Work) -> AuthTokenRow {
     }
 }
 
-fn answer(made: &Made, root_token: &AuthToken) -> Node {
+fn answer(made: &Made, root_token: &AuthToken, log: &LogKey) -> Node {
     let shares: Vec<_> = made.shares.iter().map(goldfin_crypto::Share::to_bytes).collect();
     let keys = shares.iter().map(|share| Node::Text(Plaintext::from_text(hex(share.as_slice())))).collect();
     let encoded = shares.iter().map(|share| {
@@ -172,5 +174,7 @@ fn answer(made: &Made, root_token: &AuthToken) -> Node {
         ("keys", Node::List(keys)),
         ("keys_base64", Node::List(encoded.collect())),
         ("root_token", Node::text(root_token.expose_text())),
+        // Public: what an auditor needs, from the moment at which nobody can have changed it.
+        ("ledger_key", Node::text(log.to_line())),
     ])
 }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::timeout;
 
-use crate::audit::recorder::{OpenError, Recorder, WriterThread};
+use crate::audit::recorder::{Recorder, WriterThread};
 use crate::auth::authenticator::Authenticator;
 use crate::engine::Tools;
 use crate::engine::auth_token::AuthTokens;
@@ -19,7 +19,7 @@ use crate::engine::login::Login;
 use crate::engine::sys::System;
 use crate::engine::transform::Transform;
 use crate::model::change::Change;
-use crate::model::clock::{self, Clock};
+use crate::model::clock;
 use crate::model::fault::Fault;
 use crate::model::id::StreamId;
 use crate::policy::compile::Compiled;
@@ -28,11 +28,11 @@ use crate::policy::source::PolicySource;
 use crate::seal::barrier::Barrier;
 use crate::seal::erasures::Journal;
 use crate::seal::shares::{self, KEYRING_ROW, KeyringState};
-use crate::store::connect::Access;
 use crate::store::control::{ControlKind, SERVER};
 use crate::store::directory::Directory;
 use crate::store::{Store, keyring, ledger};
 
+use super::opening::open_ledger;
 use super::strangers::Strangers;
 use super::{Founding, Workshop};
 
@@ -101,8 +101,8 @@ pub(super) struct Engines {
 impl House {
     /// Opens the ledger's stream, the directory and the policies behind a barrier.
     pub(super) async fn open(founding: Founding, barrier: Barrier) -> Result<Self, Fault> {
-        let Founding { store, access, node, erasures, clock, companions, strangers, shipping, .. } = founding;
         let barrier = Arc::new(barrier);
+        let Founding { store, access, erasures, clock, companions, strangers, shipping, .. } = founding.clone();
         if let Some(newest) = ledger::newest_time(&store).await? {
             clock.not_before(newest);
         }
@@ -110,7 +110,7 @@ impl House {
         let seen = ledger::positions(&store).await?;
         let directory = Arc::new(Directory::open(&store, barrier.control()).await?);
         let rules = Arc::new(Rules::new(compile(&directory)?));
-        let (recorder, writer) = open_ledger(access.clone(), &node, &barrier, &clock).await?;
+        let (recorder, writer) = open_ledger(&founding, &barrier).await?;
         let tools = Tools { barrier: Arc::clone(&barrier), directory: Arc::clone(&directory) };
         let (lookup, control) = (Arc::clone(barrier.lookup()), Arc::clone(barrier.control()));
         let authenticator = Arc::new(Authenticator::new(store.clone(), lookup, control, clock.clone()));
@@ -275,22 +275,4 @@ fn compile(directory: &Directory) -> Result<Compiled, Fault> {
     let sources: Vec<PolicySource> =
         snapshot.policies()?.into_iter().map(|(name, text)| PolicySource { name: name.to_owned(), text: text.to_owned() }).collect();
     Compiled::new(&sources).map_err(|_| Fault::Integrity("the stored policies do not compile"))
-}
-
-/// A process that was killed may hold its stream's lock until PostgreSQL notices: try for a while before giving up.
-pub(super) async fn open_ledger(access: Access, node: &str, barrier: &Barrier, clock: &Clock) -> Result<(Recorder, WriterThread), Fault> {
-    for _ in 0..50 {
-        match Recorder::open(access.clone(), node.to_owned(), barrier.ledger(), clock.clone()).await {
-            Ok(opened) => return Ok(opened),
-            Err(OpenError::Claimed) => tokio::time::sleep(Duration::from_millis(100)).await,
-            Err(OpenError::Store(error)) => return Err(error.into()),
-            Err(OpenError::Tampered(seq)) => {
-                tracing::error!(alarm = "ledger", seq, "the end of this node's stream does not verify; run `goldfin audit verify`");
-                return Err(Fault::Integrity("the end of this node's stream of the ledger does not verify"));
-            }
-            Err(OpenError::Thread) => return Err(Fault::Internal("ledger thread")),
-        }
-    }
-    tracing::error!(alarm = "ledger", node, "another process writes this node's stream; give each node a name of its own");
-    Err(Fault::Unavailable("another process writes this node's stream of the ledger"))
 }

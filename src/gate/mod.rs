@@ -2,6 +2,7 @@
 
 mod erasures;
 mod house;
+mod opening;
 mod perform;
 pub mod released;
 pub mod request;
@@ -18,12 +19,13 @@ use goldfin_crypto::{Key, Share};
 use parking_lot::Mutex;
 use tokio::sync::Mutex as AsyncMutex;
 
+use crate::audit::high_water::HighWater;
 use crate::audit::recorder::{Asked, Recorder};
 use crate::audit::shipping::Shipping;
 use crate::auth::authenticator::Authenticator;
 use crate::model::clock::Clock;
 use crate::model::fault::Fault;
-use crate::model::id::RequestId;
+use crate::model::id::{RequestId, StreamId};
 use crate::model::path::Requested;
 use crate::policy::rules::Rules;
 use crate::seal::barrier::Barrier;
@@ -71,11 +73,20 @@ pub struct Founding {
     pub clock: Clock,
     /// Where the unseal key lies for unattended starts.
     pub key_file: Option<PathBuf>,
+    pub ledger: LedgerAnchor,
     pub companions: Companions,
     /// What strangers were refused too often.
     pub strangers: Arc<Strangers>,
     /// Where this node's stream of the ledger is shipped to.
     pub shipping: Option<Arc<Shipping>>,
+}
+
+/// What this node knows of its stream without asking the database.
+#[derive(Debug, Clone, Default)]
+pub struct LedgerAnchor {
+    pub high_water: Option<HighWater>,
+    /// Where an operator has acknowledged that the stream ends: a database restored to an earlier state.
+    pub acknowledged: Option<(StreamId, i64)>,
 }
 
 /// The door to everything. Sealed, it answers `init`, `unseal` and nothing else.

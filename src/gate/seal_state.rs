@@ -134,7 +134,8 @@ impl Gate {
 
     async fn init(self: &Arc<Self>, asked: &Asked, body: Node) -> Result<Released, Fault> {
         let _moving = self.moving.lock().await;
-        let Founding { store, access, node, clock, key_file, .. } = self.founding.clone();
+        let founding = self.founding.clone();
+        let Founding { store, key_file, .. } = founding.clone();
         if keyring::read_seal(&store).await?.is_some() {
             return Err(Fault::invalid("goldfin is already initialised"));
         }
@@ -150,7 +151,7 @@ impl Gate {
             })?;
         }
         let seal = made.seal.clone();
-        let (recorder, writer) = super::house::open_ledger(access, &node, &made.barrier, &clock).await?;
+        let (recorder, writer) = super::opening::open_ledger(&founding, &made.barrier).await?;
         self.attempts.record(&recorder).await;
         let rules = Rules::new(Compiled::new(&[]).map_err(|_| Fault::Internal("base policies"))?);
         let engine = Init::new(made)?;

@@ -94,7 +94,7 @@ members! {
     Time: "created" "created_time" "creation_time" "day" "default_lease_ttl" "delete_version_after" "duration" "erased" "expiration"
         "expiration_time" "expire_time" "explicit_max_ttl" "increment" "issue_time" "last_renewal" "last_renewal_time" "lease_duration"
         "max_age" "max_lease_ttl" "max_ttl" "period" "since" "started" "time" "ttl" "until" "updated_time" "deletion_time";
-    Hash: "nonce" "batch" "digest" "leaf" "mac" "running_sha256";
+    Hash: "hash" "nonce" "batch" "digest" "leaf" "mac" "running_sha256";
     Container: "auth" "spans" "batch_input" "batch_results" "checkpoints" "decisions" "disclosures" "rows" "wrap_info";
 }
 

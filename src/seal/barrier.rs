@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use goldfin_crypto::{CryptoError, DataKey, Key, Keyring, MacKey, Place, Plaintext, Purpose, WrappedKey};
+use goldfin_crypto::{CryptoError, DataKey, Key, Keyring, MacKey, Place, Plaintext, Purpose, SigningKey, WrappedKey};
 
 use crate::model::fault::Fault;
 use crate::model::id::{MountId, ROOT_NAMESPACE};
@@ -23,6 +23,7 @@ pub struct Barrier {
     replay: MacKey,
     erased: Erased,
     ledger: Key,
+    checkpoint: Key,
 }
 
 fn derived(barrier: &Key, purpose: Purpose) -> Key {
@@ -41,6 +42,11 @@ pub fn ledger_key(barrier: &Key) -> MacKey {
     MacKey::new(derived(barrier, Purpose::LedgerMac))
 }
 
+/// The key that signs the ledger's checkpoints, for verifying a database without serving it.
+pub fn checkpoint_key(barrier: &Key) -> Result<SigningKey, CryptoError> {
+    SigningKey::new(derived(barrier, Purpose::CheckpointKey))
+}
+
 impl Barrier {
     pub(super) fn new(root: DataKey, barrier: &Key, keyring: Keyring) -> Self {
         let derived = |purpose| derived(barrier, purpose);
@@ -53,6 +59,7 @@ impl Barrier {
             replay: MacKey::new(derived(Purpose::ReplayHash)),
             erased: Erased::default(),
             ledger: derived(Purpose::LedgerMac),
+            checkpoint: derived(Purpose::CheckpointKey),
         }
     }
 
@@ -72,6 +79,11 @@ impl Barrier {
     #[must_use]
     pub fn ledger(&self) -> MacKey {
         MacKey::new(self.ledger.duplicate())
+    }
+
+    /// The key that signs the ledger's checkpoints.
+    pub fn checkpoint(&self) -> Result<SigningKey, Fault> {
+        SigningKey::new(self.checkpoint.duplicate()).map_err(fault)
     }
 
     /// A data subject as rows and entries name it: a keyed hash over the mount and the application's own identifier.

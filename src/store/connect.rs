@@ -170,6 +170,9 @@ pub async fn check_session(connection: &mut PgConnection) -> Result<(), Refusal>
     Ok(())
 }
 
+/// The triggers that keep the ledger append-only, and new keys off retired versions of the keyring.
+const TRIGGERS: i64 = 20;
+
 /// Refuses a schema that this binary does not know, triggers that are switched off, and rights on the ledger beyond reading.
 pub async fn check_schema(connection: &mut PgConnection) -> Result<(), Refusal> {
     let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
@@ -186,19 +189,24 @@ pub async fn check_schema(connection: &mut PgConnection) -> Result<(), Refusal> 
         )));
     }
     let ledger = sqlx::query!(
-        r#"SELECT (SELECT count(*) FROM pg_trigger WHERE tgrelid IN ('ledger_entry'::regclass, 'ledger_head'::regclass)
+        r#"SELECT (SELECT count(*) FROM pg_trigger WHERE tgrelid IN ('ledger_entry'::regclass, 'ledger_head'::regclass, 'ledger_subject'::regclass,
+                              'ledger_tile'::regclass, 'ledger_checkpoint'::regclass, 'kv_secret'::regclass, 'kv_version'::regclass,
+                              'transform_key'::regclass, 'subject'::regclass, 'control'::regclass)
                           AND NOT tgisinternal AND tgenabled = 'O') AS "triggers!",
                   has_table_privilege('ledger_entry', 'INSERT') OR has_table_privilege('ledger_entry', 'UPDATE')
                       OR has_table_privilege('ledger_entry', 'DELETE') OR has_table_privilege('ledger_entry', 'TRUNCATE')
                       OR has_table_privilege('ledger_head', 'INSERT') OR has_table_privilege('ledger_head', 'UPDATE')
-                      OR has_table_privilege('ledger_head', 'DELETE') AS "writable!""#
+                      OR has_table_privilege('ledger_head', 'DELETE')
+                      OR has_table_privilege('ledger_subject', 'INSERT, UPDATE, DELETE, TRUNCATE')
+                      OR has_table_privilege('ledger_tile', 'INSERT, UPDATE, DELETE, TRUNCATE')
+                      OR has_table_privilege('ledger_checkpoint', 'INSERT, UPDATE, DELETE, TRUNCATE') AS "writable!""#
     )
     .fetch_one(connection)
     .await
     .map_err(|error| unreachable_database(&error))?;
-    if ledger.triggers != 5 {
+    if ledger.triggers != TRIGGERS {
         return Err(Refusal(
-            "the ledger's triggers are missing or disabled; enable them (`ALTER TABLE ledger_entry ENABLE TRIGGER ALL`)".to_owned(),
+            "triggers of goldfin's schema are missing or disabled; enable them (`ALTER TABLE ledger_entry ENABLE TRIGGER ALL`, and the like)".to_owned(),
         ));
     }
     if ledger.writable {

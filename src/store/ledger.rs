@@ -66,6 +66,10 @@ impl WriterConnection {
         Self { connection }
     }
 
+    pub(super) fn connection(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+
     /// Finds or makes the stream of `node` and takes its lock. None: another process holds it.
     pub async fn claim(&mut self, node: &str) -> Result<Option<Head>, StoreError> {
         let head = sqlx::query!(r#"SELECT stream AS "stream!", seq AS "seq!", mac AS "mac!" FROM ledger_claim($1)"#, node)
@@ -245,6 +249,10 @@ impl Reading {
         let mut transaction = store.begin().await?;
         sqlx::query!("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").execute(&mut *transaction).await?;
         Ok(Self(transaction))
+    }
+
+    pub(super) fn connection(&mut self) -> &mut PgConnection {
+        &mut self.0
     }
 
     /// The entries of a stream from `from` on, in order, at most `limit`.

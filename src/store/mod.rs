@@ -19,6 +19,7 @@ pub mod ledger;
 pub mod ledger_export;
 pub mod ledger_search;
 pub mod ledger_summary;
+pub mod ledger_tree;
 pub mod manifest;
 pub mod removed;
 pub mod replay;

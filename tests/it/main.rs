@@ -9,8 +9,11 @@ mod kdc;
 #[cfg(feature = "kerberos")]
 mod kerberos;
 mod kv;
+mod ledger_anchor;
+mod ledger_mutations;
 mod ledger_reading;
 mod ledger_search;
+mod ledger_tree;
 mod limits;
 mod login;
 mod outages;

@@ -22,6 +22,10 @@ fn the_application_cannot_touch_the_ledger() {
         "INSERT INTO ledger_head VALUES (77, 0, '')",
         "INSERT INTO ledger_stream (node) VALUES ('x')",
         "DELETE FROM ledger_stream",
+        "DELETE FROM ledger_checkpoint",
+        "INSERT INTO ledger_checkpoint VALUES (1, 1, decode(repeat('00', 32), 'hex'), '')",
+        "UPDATE ledger_tile SET level = 1",
+        "TRUNCATE ledger_tile",
         "ALTER TABLE ledger_entry DISABLE TRIGGER ALL",
         "DROP TABLE ledger_entry",
         "CREATE TABLE public.shadow (x integer)",
@@ -35,9 +39,14 @@ fn the_application_cannot_touch_the_ledger() {
         assert!(refused.contains("permission denied") || refused.contains("must be owner"), "{statement}: {refused}");
     }
     // Even the superuser is told by the triggers before an accident happens.
-    for statement in
-        ["DELETE FROM ledger_entry", "UPDATE ledger_entry SET account = 'x'", "TRUNCATE ledger_entry", "UPDATE ledger_head SET seq = 0"]
-    {
+    for statement in [
+        "DELETE FROM ledger_entry",
+        "UPDATE ledger_entry SET account = 'x'",
+        "TRUNCATE ledger_entry",
+        "UPDATE ledger_head SET seq = 0",
+        "DELETE FROM ledger_checkpoint",
+        "TRUNCATE ledger_tile",
+    ] {
         assert!(server.sql("postgres", statement).expect_err(statement).contains("ledger") || statement.contains("head"), "{statement}");
     }
     // Nobody is named in an entry that is there.

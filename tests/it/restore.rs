@@ -77,7 +77,10 @@ fn yesterdays_dump_brings_nobody_back() {
         "0",
         "the backup is of yesterday"
     );
-    server.kill_and_restart();
+    // The node knows that the database was set back, and goes on once somebody says so.
+    let said = server.kill_and_fail_to_start();
+    let place = said.split("--acknowledge-rollback ").nth(1).expect("names the way on").split('`').next().unwrap();
+    server.start_again_with(&["--acknowledge-rollback", place]);
     let reveal = |server: &Server, token: &str| post(server, "transform/decode/open", json!({ "value": token }));
     reveal(&server, &gone).expect(410);
     server.ask(&server.root(), "GET", "transform/subjects/synthetic-gone/export", Value::Null).expect(410);

@@ -98,6 +98,14 @@ impl Server {
         self.wait_until_ready();
     }
 
+    /// Starts goldfin again after a stop, with other arguments.
+    pub fn start_again_with(&mut self, more: &[&str]) {
+        let _ = std::fs::remove_file(self.env_file());
+        self.arguments = more.iter().map(|part| (*part).to_owned()).collect();
+        self.child = spawn(&self.folder, &self.arguments);
+        self.wait_until_ready();
+    }
+
     /// The same where it must not come up; what it said.
     pub fn kill_and_fail_to_start(&mut self) -> String {
         self.child.kill().unwrap();

@@ -26,6 +26,7 @@ mod tests;
 mod tls;
 mod yaml;
 
+use std::io::IsTerminal;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -69,6 +70,12 @@ pub fn tell_verification(options: GlobalOptions, report: &[u8]) -> ExitCode {
         Err(code) => return ExitCode::from(code),
     };
     ExitCode::from(commands::audit::show_report(&mut session, report))
+}
+
+/// A bar on standard error, where that is a terminal, for a verification that the server's half carries out; call it for every entry.
+pub fn progress_of_entries(total: Option<u64>) -> impl Fn() + Send + Sync + use<> {
+    let bar = output::progress_bar(total, "entries", std::io::stderr().is_terminal());
+    move || bar.inc(1)
 }
 
 /// Prints the script with which the shell completes the whole command line.

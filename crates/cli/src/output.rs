@@ -59,6 +59,22 @@ impl Table {
     }
 }
 
+/// A bar on standard error where it is `shown`. `total` is unknown for a stream.
+pub fn progress_bar(total: Option<u64>, unit: &'static str, shown: bool) -> ProgressBar {
+    if !shown {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
+    let template = match total {
+        Some(_) => "{bar:30} {pos}/{len} {msg}, {per_sec}, {eta} left",
+        None => "{spinner} {pos} {msg}, {per_sec}",
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.with_message(unit)
+}
+
 pub fn cell(text: &str) -> Zeroizing<String> {
     Zeroizing::new(text.to_owned())
 }
@@ -146,18 +162,7 @@ impl Output {
 
     /// A bar on standard error, on a terminal only. `total` is unknown for a stream.
     pub fn progress(&self, total: Option<u64>, unit: &'static str) -> ProgressBar {
-        if self.quiet || !self.stderr_is_terminal {
-            return ProgressBar::hidden();
-        }
-        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
-        let template = match total {
-            Some(_) => "{bar:30} {pos}/{len} {msg}, {per_sec}, {eta} left",
-            None => "{spinner} {pos} {msg}, {per_sec}",
-        };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
-        bar.with_message(unit)
+        progress_bar(total, unit, !self.quiet && self.stderr_is_terminal)
     }
 
     fn table(&mut self, table: &Table) -> Result<(), Failure> {

@@ -25,6 +25,7 @@ pub mod password;
 pub mod plaintext;
 pub mod random;
 pub mod shamir;
+pub mod signing;
 pub mod token;
 
 pub use blind_index::BlindIndex;
@@ -40,6 +41,7 @@ pub use locator::{Place, RowId};
 pub use mac::{MacKey, constant_time_eq};
 pub use plaintext::Plaintext;
 pub use shamir::Share;
+pub use signing::{SigningKey, VerifyingKey};
 pub use token::{NotAToken, TokenFormat, TokenSecret};
 /// Re-exported so that callers zeroize with the very type this API names.
 pub use zeroize::Zeroizing;

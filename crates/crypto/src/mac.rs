@@ -22,6 +22,11 @@ impl MacKey {
         Self(Hmac::new((&*block).into()))
     }
 
+    /// A second copy of the keyed state, for another thread. Rarely right: prefer to share a reference.
+    pub fn duplicate(&self) -> Self {
+        Self(self.0.clone())
+    }
+
     /// Tag over `parts`, each behind its length (8 bytes, big endian), so that no two lists of parts collide.
     pub fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
         let mut state = self.0.clone();

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use goldfin::audit::recorder::{Asked, Recorder, WriterThread};
+use goldfin::audit::recorder::{Asked, Opened, Opening, Recorder, WriterThread};
 use goldfin::auth::authenticator::Authenticator;
 use goldfin::dev::folder::EphemeralFolder;
 use goldfin::dev::postgres::PrivatePostgres;
@@ -68,7 +68,16 @@ impl Vault {
             .unwrap();
         commit(work).await.unwrap();
         let barrier = Arc::new(made.barrier);
-        let (recorder, writer) = Recorder::open(access.clone(), "node".to_owned(), barrier.ledger(), clock.clone()).await.unwrap();
+        let opening = Opening {
+            access: access.clone(),
+            node: "node".to_owned(),
+            mac: barrier.ledger(),
+            checkpoint: barrier.checkpoint().unwrap(),
+            clock: clock.clone(),
+            high_water: None,
+            acknowledged: None,
+        };
+        let Opened { recorder, writer, .. } = Recorder::open(opening).await.unwrap();
         let authenticator = Authenticator::new(store.clone(), Arc::clone(barrier.lookup()), Arc::clone(barrier.control()), clock.clone());
         let directory = Arc::new(Directory::open(&store, barrier.control()).await.unwrap());
         let rules = Arc::new(Rules::new(Compiled::new(&[]).unwrap()));

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::client::Ask;
+use crate::commands::proof::{Consistent, PrintCheckpoint, PrintKey, Prove};
 use crate::document::Json;
 use crate::failure::Failure;
 use crate::input::Source;
@@ -24,6 +25,10 @@ pub enum Audit {
     Export(export::Export),
     Summary(summary::Summary),
     Verify(Verify),
+    Prove(Prove),
+    Checkpoint(PrintCheckpoint),
+    Consistent(Consistent),
+    Key(PrintKey),
 }
 
 /// Verify that nothing in the ledger was changed, removed or cut off
@@ -36,11 +41,15 @@ Exit codes: 0 sound; 2 tampered, with the first bad entry; 3 shorter than a know
 Examples:
   goldfin audit verify
   goldfin audit verify --checkpoint yesterday.checkpoint
-  goldfin audit verify --database postgresql://auditor@db/goldfin --mac-key unseal-keys.json")]
+  goldfin audit verify --database postgresql://auditor@db/goldfin --mac-key unseal-keys.json
+  goldfin audit verify --archive ledger.ndjson --public-key ledger.key --checkpoint yesterday.checkpoint")]
 pub struct Verify {
     /// A checkpoint kept from before, a signed note; nothing before it may have changed
     #[arg(long, value_name = "FILE")]
     checkpoint: Vec<PathBuf>,
+    /// Begin at the newest checkpoint given instead of at the first entry
+    #[arg(long, requires_all = ["database", "checkpoint"])]
+    resume: bool,
     #[command(flatten)]
     offline: OfflineArguments,
 }
@@ -74,6 +83,7 @@ pub struct OfflineVerification {
     pub checkpoints: Vec<PathBuf>,
     pub public_key: Option<PathBuf>,
     pub mac_key: Option<PathBuf>,
+    pub resume: bool,
 }
 
 /// Where the ledger is.
@@ -98,6 +108,7 @@ impl Audit {
             checkpoints: verify.checkpoint.clone(),
             public_key: public_key.clone(),
             mac_key: mac_key.clone(),
+            resume: verify.resume,
         })
     }
 
@@ -108,6 +119,10 @@ impl Audit {
             Self::Export(command) => command.run(session),
             Self::Summary(command) => command.run(session),
             Self::Verify(command) => command.run(session),
+            Self::Prove(command) => command.run(session),
+            Self::Checkpoint(command) => command.run(session),
+            Self::Consistent(command) => command.run(session),
+            Self::Key(command) => command.run(session),
         }
     }
 }

@@ -15,6 +15,7 @@ mod operator;
 mod path;
 mod pii_token;
 mod policy;
+mod proof;
 mod redact;
 mod rotate;
 mod subject;

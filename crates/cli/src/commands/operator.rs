@@ -95,6 +95,9 @@ fn show_keys(out: &mut Output, data: &Json, threshold: u64) -> Result<(), Failur
             table.row([cell(&format!("share {}", index + 1)), share.plain()]);
         }
         table.row([cell("root token"), cell(data.str_of("root_token").unwrap_or_default())]);
+        if let Some(key) = data.str_of("ledger_key") {
+            table.row([cell("public key of the ledger"), cell(key)]);
+        }
         table
     })?;
     out.say(&format!(

@@ -219,11 +219,15 @@ fn of_accounts(name: &str) -> Vec<Candidate> {
 fn of_ledger(rest: &str) -> Vec<Candidate> {
     let ledger = Resource::new(K::Ledger, "ledger");
     match rest.split('/').next().unwrap_or_default() {
-        "entries" | "checkpoint" | "export" | "summary" => all(&[(Read, A::ReadLedger)], &ledger),
+        "entries" | "export" | "summary" => all(&[(Read, A::ReadLedger)], &ledger),
+        "checkpoint" | "key" => all(&[(Read, A::VerifyLedger)], &ledger),
         "search" => all(&[(Write, A::ReadLedger)], &ledger),
         "verify" => all(&[(Read, A::VerifyLedger), (Write, A::VerifyLedger)], &ledger),
-        "acknowledge" => all(&[(Write, A::AcknowledgeLedger)], &ledger),
-        _ => Vec::new(),
+        _ => match rest.split('/').skip(1).collect::<Vec<_>>().as_slice() {
+            ["tile", "entries" | "lines", ..] => all(&[(Read, A::ReadLedger)], &ledger),
+            ["tile" | "checkpoint" | "consistency", ..] => all(&[(Read, A::VerifyLedger)], &ledger),
+            _ => Vec::new(),
+        },
     }
 }
 

@@ -5,6 +5,7 @@ mod export;
 mod run;
 mod shown;
 mod summary;
+mod tree;
 
 use goldfin_crypto::Plaintext;
 
@@ -35,19 +36,28 @@ pub enum LedgerOp {
     },
     Export(export::Export),
     Summary(summary::Summary),
-    Verify,
+    Verify {
+        /// Notes that the caller has kept.
+        checkpoints: Vec<String>,
+    },
+    /// Checkpoints, tiles, proofs.
+    Tree(tree::TreeOp),
 }
 
 impl LedgerOp {
     pub(super) fn action(&self) -> Action {
         match self {
-            Self::Verify => Action::VerifyLedger,
+            Self::Verify { .. } => Action::VerifyLedger,
+            Self::Tree(op) => op.action(),
             _ => Action::ReadLedger,
         }
     }
 }
 
 pub(super) fn parse(mut call: Call, rest: &str) -> Result<LedgerOp, Fault> {
+    if let Some(op) = tree::TreeOp::parse(&call, rest) {
+        return op.map(LedgerOp::Tree);
+    }
     match rest {
         "entries" => {
             if !matches!(call.verb, Verb::Read | Verb::List) {
@@ -64,11 +74,11 @@ pub(super) fn parse(mut call: Call, rest: &str) -> Result<LedgerOp, Fault> {
                 return Err(Fault::WrongVerb);
             }
             let mut body = call.members()?;
-            // Passed over, a checkpoint would seem to have been kept.
-            if body.list("checkpoints")?.is_some_and(|checkpoints| !checkpoints.is_empty()) {
-                return Err(body.wrong("checkpoints", "cannot be compared by the server yet, leave it out"));
+            let checkpoints = body.words("checkpoints")?.unwrap_or_default();
+            if checkpoints.len() > 100 {
+                return Err(body.wrong("checkpoints", "must be a list of at most 100 signed notes"));
             }
-            Ok(LedgerOp::Verify)
+            Ok(LedgerOp::Verify { checkpoints })
         }
         _ => {
             let (stream, seq) = rest.strip_prefix("entries/").and_then(|place| place.rsplit_once('/')).ok_or_else(unknown_path)?;

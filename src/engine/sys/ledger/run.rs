@@ -1,7 +1,9 @@
 //! Reading and verifying the ledger.
 
 use goldfin_crypto::Plaintext;
+use goldfin_ledger::note::Checkpoint;
 
+use crate::audit::check::Keys;
 use crate::audit::lines::{self, members};
 use crate::audit::verify::verify;
 use crate::engine::sys::System;
@@ -28,18 +30,34 @@ impl System {
                 }
                 page(&search, *ndjson, work).await
             }
-            LedgerOp::Entry { stream, seq } => entry(stream, *seq, work).await,
+            LedgerOp::Entry { stream, seq } => self.entry(stream, *seq, work).await,
             LedgerOp::Export(export) => export.run(work).await,
             LedgerOp::Summary(summary) => summary.run(work).await,
-            LedgerOp::Verify => {
+            LedgerOp::Tree(op) => self.run_tree(op, work).await,
+            LedgerOp::Verify { checkpoints } => {
                 let mut reading = Reading::begin(work.store()).await?;
-                let report = verify(&mut reading, &self.tools.barrier.ledger()).await?;
+                let keys = Keys { log: self.log_key()?, mac: Some(self.tools.barrier.ledger()) };
+                let kept = kept(&keys, checkpoints)?;
+                let report = verify(&mut reading, &keys, &kept, false, &|| {}).await?;
                 if report.exit_code() != 0 {
                     tracing::error!(alarm = "ledger", "the ledger does not verify");
                 }
                 Ok(Reply::data(shown::report(&report)))
             }
         }
+    }
+
+    async fn entry(&self, stream: &str, seq: i64, work: &Work) -> Result<Reply, Fault> {
+        let mut reading = Reading::begin(work.store()).await?;
+        let stream = match stream.parse() {
+            Ok(number) => Some(StreamId(number)),
+            Err(_) => reading.heads().await?.into_iter().find(|(node, _)| node == stream).map(|(_, head)| head.stream),
+        };
+        let missing = || Fault::not_found("there is no such entry");
+        let entries = reading.stretch(stream.ok_or_else(missing)?, seq, 1).await?;
+        let found = entries.into_iter().find(|entry| entry.seq == seq).ok_or_else(missing)?;
+        let proof = self.proof(&mut reading, &found).await?;
+        Ok(Reply::data(Node::object([("entry", members(&found)), ("body", Node::text(found.body.as_str())), ("proof", proof)])))
     }
 }
 
@@ -57,14 +75,8 @@ async fn page(wanted: &Search, ndjson: bool, work: &mut Work) -> Result<Reply, F
     ])))
 }
 
-async fn entry(stream: &str, seq: i64, work: &Work) -> Result<Reply, Fault> {
-    let mut reading = Reading::begin(work.store()).await?;
-    let stream = match stream.parse() {
-        Ok(number) => Some(StreamId(number)),
-        Err(_) => reading.heads().await?.into_iter().find(|(node, _)| node == stream).map(|(_, head)| head.stream),
-    };
-    let missing = || Fault::not_found("there is no such entry");
-    let entries = reading.stretch(stream.ok_or_else(missing)?, seq, 1).await?;
-    let found = entries.into_iter().find(|entry| entry.seq == seq).ok_or_else(missing)?;
-    Ok(Reply::data(Node::object([("entry", members(&found))])))
+/// The checkpoints that a caller has kept: each must be one that this ledger signed, or nothing can be said.
+fn kept(keys: &Keys, notes: &[String]) -> Result<Vec<Checkpoint>, Fault> {
+    let opened = notes.iter().map(|note| Checkpoint::open(note.as_bytes(), &keys.log));
+    opened.collect::<Result<_, _>>().map_err(|_| Fault::invalid("`checkpoints` holds one that this ledger has not signed"))
 }

@@ -1,0 +1,100 @@
+"""A ledger where goldfin wrote it. One snapshot, read only, through server-side cursors; only tables that the format names."""
+
+from collections.abc import Iterator
+from itertools import count
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from . import CannotVerify
+from .chain import SealRow
+from .entries import Columns
+from .verify import Entry, Head, Report, Stored, StreamCheck, Trust, Verdict, report
+
+ROWS_AT_ONCE = 1_000
+
+_ENTRIES = """
+    SELECT seq, pg_catalog.convert_to(body, 'UTF8'), mac,
+           CASE WHEN time >= '0001-01-01 00:00:00Z' AND time < '10000-01-01 00:00:00Z'
+                THEN (EXTRACT(epoch FROM time) * 1000000)::bigint END,
+           request::text, account, action, resource, decision, subject, change
+    FROM ledger_entry WHERE stream = %s ORDER BY seq"""
+_CHECKPOINTS = "SELECT size, root, pg_catalog.convert_to(note, 'UTF8') FROM ledger_checkpoint WHERE stream = %s ORDER BY size"
+_STREAMS = """
+    WITH RECURSIVE entries (stream) AS (
+        SELECT min(stream) FROM ledger_entry
+        UNION SELECT (SELECT min(e.stream) FROM ledger_entry e WHERE e.stream > entries.stream) FROM entries WHERE stream IS NOT NULL
+    )
+    SELECT stream FROM entries WHERE stream IS NOT NULL
+    UNION SELECT stream FROM ledger_head UNION SELECT stream FROM ledger_checkpoint"""
+
+
+class Database:
+    """Raises `CannotVerify` for whatever keeps it from reading."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            if "password" in conninfo_to_dict(url):
+                raise CannotVerify("the URL holds a password, which everyone on this host can see; put it into ~/.pgpass or PGPASSWORD")
+            self._connection = psycopg.connect(url, client_encoding="UTF8")
+            self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            self._connection.read_only = True
+        except psycopg.Error as error:
+            raise _unreadable(error) from None
+        self._cursors = count()
+
+    def __enter__(self) -> "Database":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def seal(self) -> SealRow:
+        try:
+            rows = self._connection.execute("SELECT generation, wrapped_root, wrapped_barrier FROM seal").fetchall()
+        except psycopg.Error as error:
+            raise _unreadable(error) from None
+        if len(rows) != 1:
+            raise CannotVerify("this database has no seal; it was never initialised")
+        return SealRow(*rows[0])
+
+    def verify(self, trust: Trust) -> Report:
+        try:
+            streams = {row[0] for row in self._connection.execute(_STREAMS)}
+            if None in streams:
+                raise CannotVerify("the database holds a stream without a number")
+            heads: dict[int, Head] = {}
+            for stream, seq, mac in self._connection.execute("SELECT stream, seq, mac FROM ledger_head"):
+                if stream in heads or seq is None:
+                    raise CannotVerify("table ledger_head has two rows of a stream, or one without a number")
+                heads[stream] = Head(seq, mac or b"")
+            return report(
+                [self._stream(stream, trust, heads.get(stream), stream in streams) for stream in streams | set(trust.checkpoints)]
+            )
+        except psycopg.Error as error:
+            raise _unreadable(error) from None
+
+    def _stream(self, stream: int, trust: Trust, head: Head | None, known: bool) -> Verdict:
+        check = StreamCheck(stream, trust, self._checkpoints(stream))
+        for entry in self._entries(stream):
+            check.add(entry)
+            if check.is_bad:
+                break
+        return check.finish(head, head_missing=known and head is None)
+
+    def _entries(self, stream: int) -> Iterator[Entry]:
+        with self._connection.cursor(name=f"goldfin_verify_{next(self._cursors)}") as cursor:
+            cursor.itersize = ROWS_AT_ONCE
+            for seq, body, mac, *columns in cursor.execute(_ENTRIES, (stream,)):
+                yield Entry(seq, None if mac is None else body, mac or b"", columns=Columns(*columns))
+
+    def _checkpoints(self, stream: int) -> Iterator[Stored]:
+        with self._connection.cursor(name=f"goldfin_verify_{next(self._cursors)}") as cursor:
+            cursor.itersize = ROWS_AT_ONCE
+            for size, root, note in cursor.execute(_CHECKPOINTS, (stream,)):
+                yield Stored(size or 0, root or b"", note or b"")
+
+
+def _unreadable(error: psycopg.Error) -> CannotVerify:
+    first = str(error).strip().partition("\n")[0]
+    return CannotVerify(f"the database cannot be read: {first}")

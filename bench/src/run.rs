@@ -151,7 +151,11 @@ impl Sides {
         if sides.wants(Side::Unrecorded) {
             let (unrecorded, _) = Service::start(&options.goldfin, &options.folder.join("unrecorded"))?;
             sides.parties.push(party(Side::Unrecorded, &unrecorded).await?);
-            Database::open(&unrecorded).await?.run(UNRECORDED).await?;
+            let mut database = Database::open(&unrecorded).await?;
+            database.run(UNRECORDED).await?;
+            if database.number("SELECT count(*) FROM pg_proc WHERE proname = 'ledger_append'").await? != 1 {
+                return Err(Trouble::new("`ledger_append` has other parameters now; change them in the side without a ledger too"));
+            }
             sides.others.push(unrecorded);
         }
         if let Some(python) = options.python.as_deref().filter(|_| sides.wants(Side::Naive)) {

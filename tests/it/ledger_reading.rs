@@ -105,6 +105,7 @@ fn an_entry_that_somebody_changed_hides_no_other() {
 #[test]
 fn summaries_count_what_the_views_count() {
     let server = tokenizing();
+    server.root_write("transform/config", json!({ "purposes": ["claims"] }));
     let token = encode(&server, json!({ "value": "synthetic value" }));
     let batch: Vec<Value> = (0..3).map(|_| json!({ "value": token })).collect();
     for body in [json!({ "value": token }), json!({ "batch_input": batch }), json!({ "value": token, "purpose": "claims" })] {

@@ -189,6 +189,9 @@ pub async fn verify_database(
     let expected = reading.expected().await.map_err(unreadable)?;
     let heard = progress(u64::try_from(expected).unwrap_or(0));
     let report = verify(&mut reading, &keys, &kept, wanted.resume, &heard).await.map_err(unreadable)?;
+    if report.streams.is_empty() {
+        return Err(BootError("the database holds no stream of a ledger".to_owned()));
+    }
     drop(reading);
     store.close().await;
     Ok(report)

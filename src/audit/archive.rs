@@ -137,6 +137,10 @@ fn begin<'a>(stream: i32, around: &Around, keys: &'a Keys, trusted: &[Checkpoint
         let hashes: Option<Vec<[u8; 32]>> = line.hashes.iter().map(|hash| unhex(hash)).collect();
         let edge = hashes.and_then(|hashes| Edge::from_parts(line.size, hashes));
         let root = edge.as_ref().map(Edge::root);
+        let hidden = |kept: &&Checkpoint| kept.size < line.size || (kept.size == line.size && Some(kept.root) != root);
+        if trusted.iter().filter(|kept| kept.stream == stream).any(|kept| hidden(&kept)) {
+            return Err(format!("the archive of stream {stream} begins behind a kept checkpoint, which it says nothing about"));
+        }
         let of_stream = trusted.iter().filter(|checkpoint| checkpoint.stream == stream).copied();
         let signed = around.claims.iter().filter_map(|claim| Checkpoint::open(claim.note.as_bytes(), &keys.log).ok());
         let vouched = of_stream

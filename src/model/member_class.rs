@@ -62,9 +62,9 @@ members! {
     Personal: "value" "decoded_value" "encoded_value" "subject" "metadata" "meta" "tokens" "user_claim_value" "text";
     Secret: "data" "custom_metadata";
     Credential: "token" "client_token" "root_token" "jwt" "authorization" "keytab" "key" "key_base64" "keys_base64" "kerberos_token";
-    Prose: "pattern" "encode_format" "decode_formats" "description" "policy" "rules" "hcl" "says" "tables" "errors" "warnings" "what" "display_name" "not_expressed"
+    Prose: "body" "note" "pattern" "encode_format" "decode_formats" "description" "policy" "rules" "hcl" "says" "tables" "errors" "warnings" "what" "display_name" "not_expressed"
         "options" "config" "bound_claims" "bound_subject" "claim_mappings" "unreadable" "entry" "reference";
-    Name: "classes" "continuation" "accessor" "account" "accounts" "action" "actions" "add_group_aliases" "aliases" "allowed_entity_aliases" "allowed_policies"
+    Name: "ledger_key" "log_id" "origin" "classes" "continuation" "accessor" "account" "accounts" "action" "actions" "add_group_aliases" "aliases" "allowed_entity_aliases" "allowed_policies"
         "allowed_policies_glob" "allowed_roles" "allowed_redirect_uris" "bound_audiences" "bound_issuer" "class" "cluster_id"
         "cluster_name" "default_role" "disallowed_policies" "disallowed_policies_glob" "groups" "groups_claim" "group_policies" "id"
         "identity_policies" "jwks_file" "jwks_url" "keytab_file" "leader_address" "leader_cluster_address" "login_account" "mount"
@@ -78,7 +78,7 @@ members! {
         "jwt_supported_algs" "kind" "mapping_mode" "method" "oidc_response_mode" "oidc_response_types" "order" "reason"
         "replication_dr_mode" "replication_perf_mode" "replication_performance_mode" "role_type" "shape" "state" "status" "token_type"
         "tweak_source" "type" "verb" "verdict";
-    Number: "start" "end" "restored" "active_time" "batch_size" "cas" "clock_skew_ms" "count" "current_version" "damaged" "done" "echo_duration_ms"
+    Number: "index" "start" "end" "restored" "active_time" "batch_size" "cas" "clock_skew_ms" "count" "current_version" "damaged" "done" "echo_duration_ms"
         "encoded_per_hour" "entries" "evaluated" "exit_code" "failed" "failures" "kek_version" "latency_us" "limit" "line" "max_versions"
         "min_available_version" "min_decryption_version" "latest_version" "n" "num_uses" "oldest_version"
         "partial_failure_response_code" "passed" "per_second" "primary" "progress" "refusals" "remaining" "requests" "retired" "revealed"
@@ -94,7 +94,7 @@ members! {
     Time: "created" "created_time" "creation_time" "day" "default_lease_ttl" "delete_version_after" "duration" "erased" "expiration"
         "expiration_time" "expire_time" "explicit_max_ttl" "increment" "issue_time" "last_renewal" "last_renewal_time" "lease_duration"
         "max_age" "max_lease_ttl" "max_ttl" "period" "since" "started" "time" "ttl" "until" "updated_time" "deletion_time";
-    Hash: "hash" "nonce" "batch" "digest" "leaf" "mac" "running_sha256";
+    Hash: "hashes" "root" "hash" "nonce" "batch" "digest" "leaf" "mac" "running_sha256";
     Container: "auth" "spans" "batch_input" "batch_results" "checkpoints" "decisions" "disclosures" "rows" "wrap_info";
 }
 

@@ -44,8 +44,8 @@ pub struct StoredName {
 pub(super) async fn names(connection: &mut PgConnection, stream: StreamId, from: i64, to: i64) -> Result<Vec<StoredName>, StoreError> {
     Ok(sqlx::query_as!(
         StoredName,
-        "SELECT seq, subject, class, count, time FROM ledger_subject
-         WHERE stream = $1 AND seq >= $2 AND seq <= $3 ORDER BY seq, subject, class",
+        r#"SELECT seq, subject, class, count, CASE WHEN time BETWEEN '0001-01-01Z' AND '9999-12-31Z' THEN time ELSE '0001-01-01Z' END AS "time!" FROM ledger_subject
+         WHERE stream = $1 AND seq >= $2 AND seq <= $3 ORDER BY seq, subject, class"#,
         stream.0,
         from,
         to

@@ -255,12 +255,14 @@ impl Reading {
         &mut self.0
     }
 
-    /// The entries of a stream from `from` on, in order, at most `limit`.
+    /// The entries of a stream from `from` on, in order, at most `limit`. A time that goldfin cannot have written (`infinity`) reads as
+    /// one that fits no entry.
     pub async fn stretch(&mut self, stream: StreamId, from: i64, limit: i64) -> Result<Vec<StoredEntry>, StoreError> {
         let rows = sqlx::query_as!(
             StoredEntry,
-            "SELECT stream, seq, time, request, account, action, resource, decision, subject, change, body, mac
-             FROM ledger_entry WHERE stream = $1 AND seq >= $2 ORDER BY seq LIMIT $3",
+            r#"SELECT stream, seq, CASE WHEN time BETWEEN '0001-01-01Z' AND '9999-12-31Z' THEN time ELSE '0001-01-01Z' END AS "time!",
+                      request, account, action, resource, decision, subject, change, body, mac
+               FROM ledger_entry WHERE stream = $1 AND seq >= $2 ORDER BY seq LIMIT $3"#,
             stream.0,
             from,
             limit
@@ -292,9 +294,11 @@ impl Reading {
 
 async fn heads(connection: &mut PgConnection) -> Result<Vec<(String, Head)>, StoreError> {
     let rows =
-        sqlx::query!("SELECT s.node, h.stream, h.seq, h.mac FROM ledger_head h JOIN ledger_stream s USING (stream) ORDER BY h.stream")
-            .fetch_all(connection)
-            .await?;
+        sqlx::query!(
+            r#"SELECT coalesce(s.node, '') AS "node!", h.stream, h.seq, h.mac FROM ledger_head h LEFT JOIN ledger_stream s USING (stream) ORDER BY h.stream"#
+        )
+        .fetch_all(connection)
+        .await?;
     Ok(rows.into_iter().map(|row| (row.node, Head { stream: StreamId(row.stream), seq: row.seq, mac: row.mac })).collect())
 }
 

@@ -50,6 +50,7 @@ fn the_verifier_names_the_first_bad_entry() {
         ("UPDATE ledger_entry SET account = 'nobody' WHERE seq = 3", 3),
         ("UPDATE ledger_entry SET resource = 'Secret:other', body = body WHERE seq = 4", 4),
         ("UPDATE ledger_entry SET time = time + interval '1 hour' WHERE seq = 4", 4),
+        ("UPDATE ledger_entry SET time = 'infinity' WHERE seq = 3", 3),
         ("UPDATE ledger_entry SET mac = decode(repeat('00', 32), 'hex') WHERE seq = 2", 2),
         ("DELETE FROM ledger_entry WHERE seq = 1", 1),
         ("DELETE FROM ledger_entry WHERE seq = 4", 4),
@@ -217,6 +218,9 @@ fn a_copy_is_verified_without_a_server() {
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("\"seq\":2") || said.contains("\"seq\": 2"), "{said}");
     assert_eq!(verify("goldfin").0, 0);
+    let empty = "SET session_replication_role = replica; DELETE FROM ledger_entry; DELETE FROM ledger_head; DELETE FROM ledger_checkpoint";
+    assert!(Command::new("psql").args(["-q", "-h"]).arg(&socket).args(["-U", "postgres", "copy", "-c", empty]).status().unwrap().success());
+    assert_eq!(verify("copy").0, 4, "nothing is not sound");
     server.stop();
     assert_eq!(verify("goldfin").0, 4);
 }

@@ -58,7 +58,7 @@ pub struct Limits {
     /// HTTP/2 streams that the client opened and reset before they were looked at (CVE-2023-44487). 20
     pub max_pending_resets: usize,
     /// Refusals of callers without credential, or with one that proves nothing, that one address (IPv6: one /64) gets entries of their own
-    /// for; the next ones get a 429 and share an entry a minute. 300
+    /// for; the next ones get a 429 and share an entry a minute. 5,000
     pub stranger_burst: u32,
     /// How long until one of them is forgiven. 500 ms
     #[serde(with = "span")]
@@ -89,7 +89,7 @@ impl Default for Limits {
             ping_timeout: Duration::from_secs(20),
             max_pending_resets: 20,
             max_error_resets: 128,
-            stranger_burst: 300,
+            stranger_burst: 5000,
             stranger_interval: Duration::from_millis(500),
         }
     }

@@ -28,6 +28,7 @@ pub struct Search {
     pub decision: Option<String>,
     /// The beginning of the resource, with or without its type (`Secret:secret/app`, `secret/app`), compared byte for byte.
     pub resource: Option<String>,
+    pub path: Option<PathPrefix>,
     /// Patterns of `LIKE` that the canonical line must fit, every one.
     pub patterns: Vec<String>,
     /// An address or a network, as PostgreSQL reads `inet`.
@@ -41,6 +42,14 @@ pub struct Search {
     pub from: Option<Edge>,
     pub oldest_first: bool,
     pub limit: usize,
+}
+
+/// The beginning of the request's path, or of the resource without its type: `secret/data/app` and `secret/app` both find the secret.
+#[derive(Debug, Clone)]
+pub struct PathPrefix {
+    pub prefix: String,
+    /// The same as a pattern of `LIKE` for the canonical line.
+    pub pattern: String,
 }
 
 /// Where an entry stands among those of all streams: their order.
@@ -273,7 +282,8 @@ async fn fitting(
                    AND body LIKE ALL ($8::text[])
                    AND ($9::text IS NULL OR ledger_peer(body) <<= $9::text::inet)
                    AND ($10::bigint[] IS NULL OR seq = ANY ($10))
-                   AND ($12::uuid IS NULL OR request = $12)"
+                   AND ($12::uuid IS NULL OR request = $12)
+                   AND ($13::text IS NULL OR body LIKE $13 OR starts_with(substr(resource, strpos(resource, ':') + 1), $14))"
                     + $order
                     + " LIMIT $11",
                 within.stream,
@@ -287,7 +297,9 @@ async fn fitting(
                 wanted.peer.as_deref(),
                 candidates,
                 i64::try_from(wanted.limit).unwrap_or(i64::MAX).saturating_add(1),
-                wanted.request
+                wanted.request,
+                wanted.path.as_ref().map(|path| path.pattern.as_str()),
+                wanted.path.as_ref().map(|path| path.prefix.as_str())
             )
             .fetch_all(&mut **transaction)
             .await?

@@ -101,6 +101,10 @@ impl<'a> Copy<'a> {
     fn verify(&self, database: &str, keys: &[&str]) -> (i32, Option<i64>) {
         let url = format!("postgresql:///{database}?host={}&user=postgres", self.server.socket().display());
         let (code, out, error) = goldfin(self.server, &[&["audit", "verify", "--format", "json", "--database", &url], keys].concat());
+        if code == 4 {
+            assert!(error.contains("no stream of a ledger"), "{error}");
+            return (code, None);
+        }
         let report: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out} {error}"));
         (code, report["streams"][0]["seq"].as_i64())
     }
@@ -159,7 +163,7 @@ fn every_mutation_is_found_at_its_place() {
         assert_eq!(copy.verdicts(&all), [(0, None), (0, None), (3, Some(at - 1))], "cut at {at} with its checkpoints");
     }
     let gone = "DELETE FROM ledger_entry; DELETE FROM ledger_checkpoint; DELETE FROM ledger_head; DELETE FROM ledger_stream";
-    assert_eq!(copy.verdicts(gone)[2], (3, Some(0)));
+    assert_eq!(copy.verdicts(gone), [(4, None), (4, None), (3, Some(0))]);
     let headless = "DELETE FROM ledger_head";
     assert_eq!(copy.verdicts(headless), [(2, Some(1)); 3]);
     let forged = "UPDATE ledger_checkpoint SET note = translate(note, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'BCDEFGHIJKLMNOPQRSTUVWXYZA') WHERE size = (SELECT max(size) FROM ledger_checkpoint)";

@@ -223,7 +223,7 @@ async fn damaged_keys_are_left_alone_and_the_rotation_does_not_say_finished() {
         "UPDATE subject SET wrapped_key = set_byte(wrapped_key, 40, get_byte(wrapped_key, 40) # 1) WHERE id = 7",
         "UPDATE kv_secret SET wrapped_key = substring(wrapped_key FROM 1 FOR 20) WHERE path = 'app/3'",
         "UPDATE kv_secret SET wrapped_key = set_byte(wrapped_key, 9, 77) WHERE path = 'app/4'",
-        "INSERT INTO transform_key SELECT namespace, mount, 'gone', version, wrapped_key, created FROM transform_key WHERE transformation = 't0' AND version = 1",
+        "INSERT INTO transform_key (namespace, mount, transformation, version, wrapped_key, created) SELECT namespace, mount, 'gone', version, wrapped_key, created FROM transform_key WHERE transformation = 't0' AND version = 1",
     ] {
         sqlx::query(damage).execute(&mut sql).await.unwrap();
     }

@@ -9,7 +9,7 @@ use crate::model::action::Action;
 use crate::model::clock::Timestamp;
 use crate::model::document::Node;
 use crate::model::fault::Fault;
-use crate::store::ledger_search::{Edge, Place, Search};
+use crate::store::ledger_search::{Edge, PathPrefix, Place, Search};
 
 const DEFAULT_LIMIT: usize = 100;
 const MOST: usize = 1000;
@@ -31,10 +31,11 @@ pub(super) fn search(mut text: impl FnMut(&'static str) -> Result<Option<String>
     for name in MEMBERS {
         patterns.extend(text(name)?.map(|value| format!("%{}%", escaped(&member(name, &value)))));
     }
-    if let Some(prefix) = text("path")? {
+    let path = text("path")?.map(|prefix| {
         let whole = member("path", &prefix);
-        patterns.push(format!("%{}%", escaped(whole.strip_suffix('"').unwrap_or(&whole))));
-    }
+        let pattern = format!("%{}%", escaped(whole.strip_suffix('"').unwrap_or(&whole)));
+        PathPrefix { prefix, pattern }
+    });
     if let Some(status) = text("status")? {
         let status: u16 = status.parse().map_err(|_| Fault::invalid("`status` must be a number such as 403"))?;
         patterns.push(format!("%,\"status\":{status},%"));
@@ -48,6 +49,7 @@ pub(super) fn search(mut text: impl FnMut(&'static str) -> Result<Option<String>
         action: action(text("action")?)?,
         decision: one_of(text("decision")?, &["granted", "denied", "failed"], "`decision` must be `granted`, `denied` or `failed`")?,
         resource: text("resource")?,
+        path,
         patterns,
         peer: text("peer")?
             .map(|peer| network(&peer).ok_or(()))
@@ -182,8 +184,9 @@ mod tests {
 
     #[test]
     fn members_are_looked_for_as_the_line_holds_them() {
-        let patterns = of(&[("class", "a_b%"), ("path", "secret/\"x"), ("status", "403")]).expect("filters").patterns;
-        assert_eq!(patterns, [r#"%,"class":"a\_b\%"%"#, r#"%,"path":"secret/\\"x%"#, r#"%,"status":403,%"#]);
+        let found = of(&[("class", "a_b%"), ("path", "secret/\"x"), ("status", "403")]).expect("filters");
+        assert_eq!(found.patterns, [r#"%,"class":"a\_b\%"%"#, r#"%,"status":403,%"#]);
+        assert_eq!(found.path.expect("a path").pattern, r#"%,"path":"secret/\\"x%"#);
     }
 
     #[test]

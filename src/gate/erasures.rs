@@ -8,11 +8,11 @@ use crate::audit::recorder::{Asked, Perform, Recorder, Running};
 use crate::auth::authenticator::Authenticator;
 use crate::model::action::Action;
 use crate::model::change::Change;
-use crate::model::clock::{Clock, Timestamp};
+use crate::model::clock::Clock;
 use crate::model::facts::SubjectCount;
 use crate::model::fault::Fault;
 use crate::model::id::RequestId;
-use crate::model::mount::{Kind, Mount};
+use crate::model::mount::Mount;
 use crate::model::operation::{Operation, Resource, ResourceKind};
 use crate::model::reply::Reply;
 use crate::policy::authorized::Authorized;
@@ -103,7 +103,7 @@ impl Opening<'_> {
                 return Err(Fault::Denied);
             }
         };
-        let mount = Arc::new(whole_server(now));
+        let mount = Arc::new(Mount::whole_server(SERVER, now));
         let new_work = || Work::new(self.store.clone(), Arc::clone(&mount), now);
         let (outcome, _) = self.recorder.around(&asked, permit, new_work, &Repeat).await?;
         outcome.map(drop)
@@ -129,19 +129,4 @@ pub(super) async fn write_down(store: &Store, barrier: &Arc<Barrier>, journal: O
 fn told(error: JournalError) -> Fault {
     tracing::error!(alarm = "erasure", %error, "the erasures that this node remembers cannot be used");
     Fault::Unavailable("the file of erasures cannot be used; look into the server's log")
-}
-
-fn whole_server(now: Timestamp) -> Mount {
-    Mount {
-        id: SERVER,
-        path: "sys".to_owned(),
-        kind: Kind::System,
-        accessor: String::new(),
-        uuid: String::new(),
-        description: String::new(),
-        created: now,
-        default_lease_ttl: 0,
-        max_lease_ttl: 0,
-        options: std::collections::BTreeMap::new(),
-    }
 }

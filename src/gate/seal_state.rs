@@ -17,7 +17,7 @@ use crate::model::facts::Facts;
 use crate::model::fault::Fault;
 use crate::model::id::{MountId, RequestId};
 use crate::model::members::Members;
-use crate::model::mount::{Kind, Mount};
+use crate::model::mount::Mount;
 use crate::model::path::Requested;
 use crate::model::reply::{Answer, Reply};
 use crate::policy::compile::Compiled;
@@ -259,18 +259,7 @@ fn attempt(asked: &Asked, action: Action, outcome: &Result<Reply, Fault>) -> Dra
 
 /// Before there are mounts, `sys` is one of ours.
 fn call_of(asked: &Asked, body: Node) -> Call {
-    let mount = Mount {
-        id: MountId(1),
-        path: "sys".to_owned(),
-        kind: Kind::System,
-        accessor: String::new(),
-        uuid: String::new(),
-        description: String::new(),
-        created: asked.received,
-        default_lease_ttl: 0,
-        max_lease_ttl: 0,
-        options: std::collections::BTreeMap::new(),
-    };
+    let mount = Mount::whole_server(MountId(1), asked.received);
     Call {
         request: asked.request,
         now: asked.received,

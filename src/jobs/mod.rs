@@ -21,7 +21,7 @@ pub use crate::gate::Workshop;
 use crate::model::action::Action;
 use crate::model::fault::Fault;
 use crate::model::id::RequestId;
-use crate::model::mount::{Kind, Mount};
+use crate::model::mount::Mount;
 use crate::model::operation::{Operation, Resource, ResourceKind};
 use crate::model::reply::Reply;
 use crate::seal::barrier::fault;
@@ -143,26 +143,10 @@ impl Workshop {
                 return Err(Fault::Denied);
             }
         };
-        let mount = Arc::new(whole_server(asked.received));
+        let mount = Arc::new(Mount::whole_server(SERVER, asked.received));
         let new_work = || Work::new(self.store.clone(), Arc::clone(&mount), asked.received);
         let (outcome, _) = self.recorder.around(&asked, permit, new_work, performer).await?;
         outcome
-    }
-}
-
-/// A job's work is confined to no mount.
-fn whole_server(now: crate::model::clock::Timestamp) -> Mount {
-    Mount {
-        id: SERVER,
-        path: "sys".to_owned(),
-        kind: Kind::System,
-        accessor: String::new(),
-        uuid: String::new(),
-        description: String::new(),
-        created: now,
-        default_lease_ttl: 0,
-        max_lease_ttl: 0,
-        options: std::collections::BTreeMap::new(),
     }
 }
 

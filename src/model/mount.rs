@@ -84,6 +84,23 @@ pub struct Mount {
 }
 
 impl Mount {
+    /// `sys` under a number of ours: for what happens before there are mounts, or concerns none.
+    #[must_use]
+    pub fn whole_server(id: MountId, now: Timestamp) -> Self {
+        Self {
+            id,
+            path: "sys".to_owned(),
+            kind: Kind::System,
+            accessor: String::new(),
+            uuid: String::new(),
+            description: String::new(),
+            created: now,
+            default_lease_ttl: 0,
+            max_lease_ttl: 0,
+            options: std::collections::BTreeMap::new(),
+        }
+    }
+
     /// The name below `auth/`, for login methods.
     #[must_use]
     pub fn method_name(&self) -> Option<&str> {

@@ -4,6 +4,7 @@ pub mod archive;
 pub mod chain;
 pub mod check;
 mod checkpointer;
+pub mod columns;
 pub mod entry;
 pub mod high_water;
 pub mod lines;

@@ -38,7 +38,7 @@ impl System {
                 let mut reading = Reading::begin(work.store()).await?;
                 let keys = Keys { log: self.log_key()?, mac: Some(self.tools.barrier.ledger()) };
                 let kept = kept(&keys, checkpoints)?;
-                let report = verify(&mut reading, &keys, &kept, false, &|| {}).await?;
+                let report = verify(&mut reading, &keys, &kept, false, &|_| {}).await?;
                 if report.exit_code() != 0 {
                     tracing::error!(alarm = "ledger", "the ledger does not verify");
                 }

@@ -147,6 +147,18 @@ def test_the_real_ledger_is_sound_by_both_and_its_notes_can_be_made_again(real):
     assert real.goldfin("--database", real.url, "--mac-key", str(real.unseal_file))[0] == 0
 
 
+def test_an_auditors_login_verifies_through_views(real):
+    url = real.url.replace("postgres@", "goldfin_auditor@")
+    with psycopg.connect(url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute("SELECT seq FROM ledger_entry")
+    for trusted in ([], [note.encode() for _, _, note in real.notes]):
+        with Database(url) as database:
+            assert database.verify(Trust(real.keys.public, None, trusted)).exit_code == 0
+    with Database(url) as database, pytest.raises(CannotVerify):
+        database.seal()
+    assert real.goldfin("--database", url, "--public-key", str(real.key_file))[0] == 0
+
+
 @pytest.mark.parametrize("number", range(ARCHIVES))
 def test_archives(real, tmp_path, number):
     ledgers = damaged(real, EVERYWHERE, SEED + number)

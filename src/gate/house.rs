@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use goldfin_ledger::note::LogKey;
 use parking_lot::Mutex;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::timeout;
@@ -54,6 +55,7 @@ pub struct House {
     pub(super) engines: Engines,
     pub(super) strangers: Arc<Strangers>,
     barrier: Arc<Barrier>,
+    ledger_key: String,
     erasures: Option<Journal>,
     writer: Mutex<Option<WriterThread>>,
     /// Told when a change says that this node is to be sealed.
@@ -102,6 +104,7 @@ impl House {
     /// Opens the ledger's stream, the directory and the policies behind a barrier.
     pub(super) async fn open(founding: Founding, barrier: Barrier) -> Result<Self, Fault> {
         let barrier = Arc::new(barrier);
+        let ledger_key = LogKey::new(barrier.checkpoint()?.verifying_key()).to_line();
         let Founding { store, access, erasures, clock, companions, strangers, shipping, .. } = founding.clone();
         if let Some(newest) = ledger::newest_time(&store).await? {
             clock.not_before(newest);
@@ -125,7 +128,7 @@ impl House {
         };
         Box::pin(opening.settle()).await?;
         let engines = Engines {
-            system: System::new(tools.clone(), Arc::clone(&rules), clock.clone()),
+            system: System::new(tools.clone(), Arc::clone(&rules), clock.clone(), Arc::clone(&founding.ledger.witness_of)),
             auth_token: AuthTokens::new(tools.clone()),
             login: Login::new(tools.clone()),
             kv: Kv::new(tools.clone()),
@@ -143,6 +146,7 @@ impl House {
             clock,
             strangers: Arc::clone(&strangers),
             shipping,
+            witnesses: Arc::clone(&founding.ledger.witnesses),
         });
         let (sealing, _) = tokio::sync::watch::channel(false);
         let (writer, companions) = (Mutex::new(Some(writer)), Mutex::new(Some(companions)));
@@ -154,6 +158,7 @@ impl House {
             directory,
             engines,
             barrier,
+            ledger_key,
             erasures,
             writer,
             sealing,
@@ -215,6 +220,11 @@ impl House {
                 house.apply(&[Change::Directory, Change::Keyring]).await;
             }
         }
+    }
+
+    /// The verifier key of this ledger's checkpoints.
+    pub(super) fn ledger_key(&self) -> String {
+        self.ledger_key.clone()
     }
 
     pub(super) fn stream(&self) -> StreamId {

@@ -29,6 +29,7 @@ pub mod subject;
 pub mod token_lookup;
 pub mod token_state;
 pub mod transform;
+pub mod witness;
 pub mod work;
 
 use sqlx::pool::PoolConnection;

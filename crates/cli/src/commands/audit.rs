@@ -42,7 +42,8 @@ Examples:
   goldfin audit verify
   goldfin audit verify --checkpoint yesterday.checkpoint
   goldfin audit verify --database postgresql://auditor@db/goldfin --mac-key unseal-keys.json
-  goldfin audit verify --archive ledger.ndjson --public-key ledger.key --checkpoint yesterday.checkpoint")]
+  goldfin audit verify --archive ledger.ndjson --public-key ledger.key --checkpoint yesterday.checkpoint
+  goldfin audit verify --archive ledger.ndjson --mac-key unseal-keys.json --seal postgresql://auditor@db/goldfin")]
 pub struct Verify {
     /// A checkpoint kept from before, a signed note; nothing before it may have changed
     #[arg(long, value_name = "FILE")]
@@ -62,6 +63,9 @@ struct OfflineArguments {
     /// Verify an exported ledger: a folder or an NDJSON file
     #[arg(long, value_name = "PATH")]
     archive: Option<PathBuf>,
+    /// With --archive and --mac-key: the database whose seal the key opens
+    #[arg(long, value_name = "URL", requires_all = ["archive", "mac_key"])]
+    seal: Option<String>,
     #[command(flatten)]
     keys: KeyFiles,
 }
@@ -91,7 +95,8 @@ pub struct OfflineVerification {
 pub enum OfflineLedger {
     /// A PostgreSQL URL; a password in it must be refused, it was an argument.
     Database(String),
-    Archive(PathBuf),
+    /// Files, and the database whose seal opens the MAC key.
+    Archive(PathBuf, Option<String>),
 }
 
 impl Audit {
@@ -99,7 +104,7 @@ impl Audit {
         let Self::Verify(verify) = self else { return None };
         let ledger = match (&verify.offline.database, &verify.offline.archive) {
             (Some(url), _) => OfflineLedger::Database(url.clone()),
-            (None, Some(path)) => OfflineLedger::Archive(path.clone()),
+            (None, Some(path)) => OfflineLedger::Archive(path.clone(), verify.offline.seal.clone()),
             (None, None) => return None,
         };
         let KeyFiles { public_key, mac_key } = &verify.offline.keys;

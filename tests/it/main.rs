@@ -34,4 +34,5 @@ mod transform;
 mod transform_convergent;
 mod transform_forms;
 mod transform_rights;
+mod transform_shaped_convergent;
 mod transform_state;

@@ -117,7 +117,9 @@ impl Transform {
         formed: &[Option<Formed>],
         work: &mut Work,
     ) -> Result<Results, Fault> {
-        let shaped = |target: &Result<Ready, Fault>| op.usage == Use::Encode && target.as_ref().is_ok_and(|ready| ready.form.is_some());
+        // Convergent ones are made where values find their tokens.
+        let makes_shaped = |ready: &Ready| ready.form.is_some() && !ready.config.convergent;
+        let shaped = |target: &Result<Ready, Fault>| op.usage == Use::Encode && target.as_ref().is_ok_and(makes_shaped);
         if !targets.iter().any(shaped) && formed.iter().all(Option::is_none) {
             return self.results_of_tokens(op, targets, work).await;
         }

@@ -33,6 +33,7 @@ use crate::store::directory::Directory;
 use crate::store::{Store, keyring, ledger};
 
 use super::opening::open_ledger;
+use super::rates::Rates;
 use super::strangers::Strangers;
 use super::{Founding, Workshop};
 
@@ -53,6 +54,7 @@ pub struct House {
     pub(super) directory: Arc<Directory>,
     pub(super) engines: Engines,
     pub(super) strangers: Arc<Strangers>,
+    pub(super) rates: Rates,
     barrier: Arc<Barrier>,
     erasures: Option<Journal>,
     writer: Mutex<Option<WriterThread>>,
@@ -161,6 +163,7 @@ impl House {
             seen,
             doubt: Doubt::default(),
             strangers,
+            rates: Rates::default(),
         })
     }
 

@@ -71,6 +71,9 @@ impl House {
         if who.is_anonymous() && !open_to_strangers(mount.kind, &tail) {
             return self.refuse(&asked, &who, Some(&mount), Fault::Denied, Facts { reason: Some("missing"), ..Facts::default() }).await;
         }
+        if let Err(fault) = self.rates.admit(snapshot.quotas(), &who, peer.address, path.path.as_str(), asked.received) {
+            return self.refuse(&asked, &who, Some(&mount), fault, Facts { reason: Some("rate_limited"), ..Facts::default() }).await;
+        }
         if wrap_ttl.is_some() {
             let fault = Fault::invalid("response wrapping is not supported yet, leave `X-Vault-Wrap-TTL` out");
             return self.refuse(&asked, &who, Some(&mount), fault, Facts::default()).await;

@@ -8,7 +8,7 @@ use crate::server::{Answer, Server};
 use crate::transform::{make, post, results, tokenizing};
 
 /// Waits for the next hour where this one is nearly over: a limit begins anew with it.
-fn with_time_left_in_the_hour() {
+pub fn with_time_left_in_the_hour() {
     let now = u64::try_from(goldfin::model::clock::Clock::system().now().unix_seconds()).unwrap();
     let left = 3600 - now % 3600;
     if left < 180 {
@@ -24,7 +24,7 @@ fn limited(settings: Value) -> Server {
     server
 }
 
-fn refused(answer: Answer) -> String {
+pub fn refused(answer: Answer) -> String {
     let answer = answer.expect(429);
     let wait: u64 = answer.headers["retry-after"].parse().unwrap();
     assert!((1..=3600).contains(&wait), "{wait}");

@@ -19,6 +19,7 @@ mod login;
 mod outages;
 mod people;
 mod privileges;
+mod quotas;
 mod redact;
 mod restore;
 mod rotate;

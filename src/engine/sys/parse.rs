@@ -5,7 +5,7 @@ use crate::model::call::{Call, Verb};
 use crate::model::fault::Fault;
 
 use super::op::Op;
-use super::{accounts, capabilities, ledger, mounts, policies};
+use super::{accounts, capabilities, ledger, mounts, policies, quotas};
 
 pub(super) fn parse(call: Call) -> Result<Op, Fault> {
     let tail = call.tail.clone();
@@ -19,6 +19,7 @@ pub(super) fn parse(call: Call) -> Result<Op, Fault> {
             capabilities::parse(call, head).map(Op::Capabilities)
         }
         "internal" => own_mounts(&call, rest),
+        "quotas" => quotas::parse(call, rest).map(Op::Quotas),
         "ledger" => ledger::parse(call, rest).map(Op::Ledger),
         _ if RotateOp::answers(&tail) => RotateOp::parse(call).map(Op::Keys),
         "audit" if rest.is_empty() => match call.verb {

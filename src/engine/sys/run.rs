@@ -19,6 +19,7 @@ impl System {
             Op::Accounts(op) => self.run_accounts(op, permit.principal(), work).await,
             Op::Capabilities(op) => self.run_capabilities(op, permit.principal(), work).await,
             Op::OwnMounts(path) => own_mounts::run(&self.tools.directory.current(), path.as_deref()),
+            Op::Quotas(op) => self.run_quotas(op, work).await,
             Op::Ledger(op) => self.run_ledger(op, work).await,
             Op::Keys(op) => op.run(&self.tools.barrier, work).await,
             Op::AuditDevices => Ok(audit::devices()),

@@ -18,6 +18,7 @@ mod limits;
 mod login;
 mod outages;
 mod people;
+mod policy_convert;
 mod privileges;
 mod quotas;
 mod redact;

@@ -33,6 +33,7 @@ mod subjects;
 mod sys;
 mod tamper;
 mod transform;
+mod transform_bounds;
 mod transform_convergent;
 mod transform_forms;
 mod transform_rights;

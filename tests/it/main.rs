@@ -16,6 +16,7 @@ mod ledger_search;
 mod ledger_tree;
 mod limits;
 mod login;
+mod mixed;
 mod outages;
 mod people;
 mod policy_convert;

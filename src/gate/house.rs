@@ -20,6 +20,7 @@ use crate::engine::sys::System;
 use crate::engine::transform::Transform;
 use crate::model::change::Change;
 use crate::model::clock;
+use crate::model::counters::Counters;
 use crate::model::fault::Fault;
 use crate::model::id::StreamId;
 use crate::policy::compile::Compiled;
@@ -55,6 +56,7 @@ pub struct House {
     pub(super) engines: Engines,
     pub(super) strangers: Arc<Strangers>,
     pub(super) rates: Rates,
+    pub(super) counters: Arc<Counters>,
     barrier: Arc<Barrier>,
     erasures: Option<Journal>,
     writer: Mutex<Option<WriterThread>>,
@@ -113,7 +115,8 @@ impl House {
         let directory = Arc::new(Directory::open(&store, barrier.control()).await?);
         let rules = Arc::new(Rules::new(compile(&directory)?));
         let (recorder, writer) = open_ledger(&founding, &barrier).await?;
-        let tools = Tools { barrier: Arc::clone(&barrier), directory: Arc::clone(&directory) };
+        let counters = Arc::new(Counters::default());
+        let tools = Tools { barrier: Arc::clone(&barrier), directory: Arc::clone(&directory), counters: Arc::clone(&counters) };
         let (lookup, control) = (Arc::clone(barrier.lookup()), Arc::clone(barrier.control()));
         let authenticator = Arc::new(Authenticator::new(store.clone(), lookup, control, clock.clone()));
         let opening = super::erasures::Opening {
@@ -164,6 +167,7 @@ impl House {
             doubt: Doubt::default(),
             strangers,
             rates: Rates::default(),
+            counters,
         })
     }
 

@@ -5,6 +5,7 @@ pub mod action;
 pub mod call;
 pub mod change;
 pub mod clock;
+pub mod counters;
 pub mod document;
 pub mod facts;
 pub mod fault;

@@ -348,8 +348,8 @@ impl Piece {
                 Err(NOTHING_THERE)
             }
             (Place::OfAnyType, Tail::Exact { path, .. }) if !path.is_empty() => {
-                let named = |kind: &&str| format!("resource == Setting::{}", quoted(&below(&format!("{TRANSFORMATIONS}/{kind}/{path}"))));
-                let each: Vec<String> = TYPES.iter().filter(|_| !path.contains('/')).map(|kind| named(&kind)).collect();
+                let named = |kind: &str| format!("resource == Setting::{}", quoted(&below(&format!("{TRANSFORMATIONS}/{kind}/{path}"))));
+                let each: Vec<String> = TYPES.iter().filter(|_| !path.contains('/')).map(|kind| named(kind)).collect();
                 if each.is_empty() { Err(NOTHING_THERE) } else { Ok(Condition { scope: mount, when: Some(each.join(" || ")) }) }
             }
             (Place::Keys, Tail::Exact { path: key, .. } | Tail::Folder(key)) if !key.is_empty() => {

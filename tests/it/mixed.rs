@@ -90,14 +90,14 @@ impl Mixture<'_> {
             self.root,
             body.len()
         );
-        let sent = if (number / 10) % 2 == 0 { whole.len() } else { whole.len() - body.len() / 2 };
+        let sent = if (number / 10).is_multiple_of(2) { whole.len() } else { whole.len() - body.len() / 2 };
         let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
         let connection = rustls::ClientConnection::new(Arc::clone(&self.tls), name).unwrap();
         let mut stream = rustls::StreamOwned::new(connection, TcpStream::connect(address).unwrap());
         stream.write_all(&whole.as_bytes()[..sent]).unwrap();
         stream.flush().unwrap();
         // Some hang up at once, some while it is worked on.
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             sleep(Duration::from_millis(2));
         }
     }
@@ -255,7 +255,7 @@ fn aborted_ones(server: &Server, left: HashMap<String, (String, Value)>) {
         };
         says_what_auditors_ask(&body);
         let number: usize = number.parse().unwrap();
-        let is_whole = (number / 10) % 2 == 0;
+        let is_whole = (number / 10).is_multiple_of(2);
         assert!(is_whole || body["decision"] != json!("granted"), "{body}");
         assert!(done.insert(number, body["decision"] == json!("granted")).is_none(), "two entries: {body}");
     }

@@ -184,10 +184,30 @@ fn a_quota_counts_over_all_tokens_and_transformations_of_an_account() {
     refused(ask(&clerk, "encode/app", json!({ "value": "v" })));
     server.root_write("sys/quotas/disclosure/guesses", json!({ "encoded_per_hour": 12 }));
     ask(&clerk, "encode/app", json!({ "value": "v" })).expect(200);
+    metrics(&server, &clerk);
     let entry = &server.entries("action=encode&reason=limit_reached&limit=1")[0];
     assert_eq!((&entry["status"], &entry["decision"]), (&json!(429), &json!("failed")));
     assert!(std::fs::read_to_string(server.log()).unwrap().contains("a limit on values refuses an account"));
     assert_eq!(server.verify()["exit_code"], json!(0));
+}
+
+/// What this node counted, for those who may ask.
+fn metrics(server: &Server, clerk: &str) {
+    server.ask(clerk, "GET", "sys/metrics", NONE).expect(403);
+    server.ask("", "GET", "sys/metrics", NONE).expect(403);
+    server.ask(&server.root(), "GET", "sys/metrics?format=json", NONE).expect(400);
+    server.ask(&server.root(), "POST", "sys/metrics", NONE).expect(405);
+    let answer = server.root_read("sys/metrics?format=prometheus");
+    assert!(answer.headers["content-type"].starts_with("text/plain"), "{answer:?}");
+    let text = answer.body.as_str().unwrap();
+    let number = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().parse::<u64>().unwrap();
+    assert_eq!(number("goldfin_limit_near_total{kind=\"revealed\"}"), 1, "{text}");
+    assert_eq!((number("goldfin_limit_near_total{kind=\"encoded\"}"), number("goldfin_rate_refused_total")), (2, 0), "{text}");
+    assert!(
+        number("goldfin_limit_refused_total{kind=\"revealed\"}") >= 7 && number("goldfin_limit_refused_total{kind=\"encoded\"}") >= 4,
+        "{text}"
+    );
+    assert!(!text.contains("clerk") && !text.contains("note"), "{text}");
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub enum Op {
     Keys(RotateOp),
     /// The audit devices of Vault's API: here always one, the ledger.
     AuditDevices,
+    /// What this node counted, for Prometheus.
+    Metrics,
     Seal,
 }
 
@@ -38,7 +40,7 @@ impl Operation for Op {
             Self::Quotas(op) => op.action(),
             Self::Ledger(op) => op.action(),
             Self::Keys(op) => op.action(),
-            Self::AuditDevices => Action::ReadServerStatus,
+            Self::AuditDevices | Self::Metrics => Action::ReadServerStatus,
             Self::Seal => Action::Seal,
         }
     }
@@ -54,6 +56,7 @@ impl Operation for Op {
             Self::Ledger(_) => Resource::new(ResourceKind::Ledger, "ledger"),
             Self::Keys(op) => op.resource(),
             Self::AuditDevices => Resource::new(ResourceKind::Server, "audit"),
+            Self::Metrics => Resource::new(ResourceKind::Server, "metrics"),
             Self::Seal => Resource::new(ResourceKind::Server, "server"),
         }
     }

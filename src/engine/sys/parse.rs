@@ -26,6 +26,13 @@ pub(super) fn parse(call: Call) -> Result<Op, Fault> {
             Verb::Read | Verb::List => Ok(Op::AuditDevices),
             _ => Err(Fault::invalid("the ledger is the only audit device: always on, and not to be changed")),
         },
+        "metrics" if rest.is_empty() => {
+            only(&call, Verb::Read)?;
+            match call.query.value("format") {
+                None | Some("" | "prometheus") => Ok(Op::Metrics),
+                Some(_) => Err(Fault::invalid("`format` must be `prometheus`, the only one that there is")),
+            }
+        }
         "seal" if rest.is_empty() => {
             only(&call, Verb::Write)?;
             Ok(Op::Seal)

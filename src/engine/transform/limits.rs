@@ -13,6 +13,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::model::clock::Timestamp;
+use crate::model::counters::Counted;
 use crate::model::facts::Notice;
 use crate::model::fault::{Complaint, Fault};
 use crate::model::quota::QuotaKind;
@@ -43,6 +44,14 @@ impl Harm {
         match self {
             Self::Encoded => "encoded",
             Self::Revealed => "revealed",
+        }
+    }
+
+    /// What those who watch count: an account that comes near, and a request that is refused.
+    const fn counted(self) -> (Counted, Counted) {
+        match self {
+            Self::Encoded => (Counted::NearEncoded, Counted::RefusedEncoded),
+            Self::Revealed => (Counted::NearRevealed, Counted::RefusedRevealed),
         }
     }
 
@@ -231,7 +240,14 @@ impl Transform {
             let count = concerned.map(|load| load.count).sum();
             loads.push(Load { meter: Meter::Quota(Arc::clone(&named.name)), name: &named.name, class: None, limit, count });
         }
-        self.limits.spend(account, harm, &loads, work).await
+        let told = work.notices.len();
+        let spent = self.limits.spend(account, harm, &loads, work).await;
+        let (near, refused) = harm.counted();
+        (told..work.notices.len()).for_each(|_| self.tools.counters.add(near));
+        if work.facts.reason == Some("limit_reached") {
+            self.tools.counters.add(refused);
+        }
+        spent
     }
 }
 

@@ -118,11 +118,8 @@ fn rate_limit(body: &mut Members) -> Result<Draft, Fault> {
     }
     // There is one namespace, so that nothing is handed down.
     body.flag("inheritable")?;
-    let path = match body.word("path")? {
-        // With the slash behind a mount's name, as Vault writes it.
-        Some(path) => Some(path.strip_suffix('/').map_or(path.clone(), str::to_owned)),
-        None => None,
-    };
+    // With the slash behind a mount's name, as Vault writes it.
+    let path = body.word("path")?.map(|path| path.strip_suffix('/').map_or(path.clone(), str::to_owned));
     if let Some(path) = path.as_deref().map(|path| path.strip_suffix('*').unwrap_or(path)) {
         let whole = path.strip_suffix('/').unwrap_or(path);
         if path.contains('*') || !(whole.is_empty() || CanonicalPath::from_text(whole).is_ok()) {

@@ -33,8 +33,8 @@ fn value(name: &str, dice: &mut Dice) -> String {
     let number = if number.is_multiple_of(8) { number % 1000 } else { number };
     match name {
         "socialsecuritynumber" => {
-            let digits = format!("{:09}", number % 1_000_000_000);
-            format!("{}-{}-{}", &digits[..3], &digits[3..5], &digits[5..])
+            let digits = number % 1_000_000_000;
+            format!("{:03}-{:02}-{:04}", digits / 1_000_000, digits / 10_000 % 100, digits % 10_000)
         }
         "creditcardnumber" => format!("{:016}", number % 10_000_000_000_000_000),
         "edipi" => format!("{:010}", number % 10_000_000_000),

@@ -21,6 +21,7 @@ pub mod ledger_search;
 pub mod ledger_summary;
 pub mod ledger_tree;
 pub mod manifest;
+pub mod quotas;
 pub mod removed;
 pub mod replay;
 pub mod rewrap;

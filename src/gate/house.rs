@@ -21,6 +21,7 @@ use crate::engine::sys::System;
 use crate::engine::transform::Transform;
 use crate::model::change::Change;
 use crate::model::clock;
+use crate::model::counters::Counters;
 use crate::model::fault::Fault;
 use crate::model::id::StreamId;
 use crate::policy::compile::Compiled;
@@ -34,6 +35,7 @@ use crate::store::directory::Directory;
 use crate::store::{Store, keyring, ledger};
 
 use super::opening::open_ledger;
+use super::rates::Rates;
 use super::strangers::Strangers;
 use super::{Founding, Workshop};
 
@@ -54,6 +56,8 @@ pub struct House {
     pub(super) directory: Arc<Directory>,
     pub(super) engines: Engines,
     pub(super) strangers: Arc<Strangers>,
+    pub(super) rates: Rates,
+    pub(super) counters: Arc<Counters>,
     barrier: Arc<Barrier>,
     ledger_key: String,
     erasures: Option<Journal>,
@@ -114,7 +118,8 @@ impl House {
         let directory = Arc::new(Directory::open(&store, barrier.control()).await?);
         let rules = Arc::new(Rules::new(compile(&directory)?));
         let (recorder, writer) = open_ledger(&founding, &barrier).await?;
-        let tools = Tools { barrier: Arc::clone(&barrier), directory: Arc::clone(&directory) };
+        let counters = Arc::new(Counters::default());
+        let tools = Tools { barrier: Arc::clone(&barrier), directory: Arc::clone(&directory), counters: Arc::clone(&counters) };
         let (lookup, control) = (Arc::clone(barrier.lookup()), Arc::clone(barrier.control()));
         let authenticator = Arc::new(Authenticator::new(store.clone(), lookup, control, clock.clone()));
         let opening = super::erasures::Opening {
@@ -166,6 +171,8 @@ impl House {
             seen,
             doubt: Doubt::default(),
             strangers,
+            rates: Rates::default(),
+            counters,
         })
     }
 

@@ -4,6 +4,7 @@ mod erasures;
 mod house;
 mod opening;
 mod perform;
+mod rates;
 pub mod released;
 pub mod request;
 mod route;

@@ -10,6 +10,7 @@ use crate::engine::keys::RotateOp;
 use crate::engine::{Engine, Performer};
 use crate::model::call::{Call, Negotiate, Verb};
 use crate::model::clock::Timestamp;
+use crate::model::counters::Counted;
 use crate::model::document::Node;
 use crate::model::facts::Facts;
 use crate::model::fault::Fault;
@@ -70,6 +71,10 @@ impl House {
         };
         if who.is_anonymous() && !open_to_strangers(mount.kind, &tail) {
             return self.refuse(&asked, &who, Some(&mount), Fault::Denied, Facts { reason: Some("missing"), ..Facts::default() }).await;
+        }
+        if let Err(fault) = self.rates.admit(snapshot.quotas(), &who, peer.address, path.path.as_str(), asked.received) {
+            self.counters.add(Counted::RateRefused);
+            return self.refuse(&asked, &who, Some(&mount), fault, Facts { reason: Some("rate_limited"), ..Facts::default() }).await;
         }
         if wrap_ttl.is_some() {
             let fault = Fault::invalid("response wrapping is not supported yet, leave `X-Vault-Wrap-TTL` out");

@@ -158,7 +158,7 @@ mod tests {
             nonce: "n".into(),
             cluster_id: "c".into(),
             cluster_name: "goldfin".into(),
-            ledger_key: Some("synthetic".to_owned()),
+            ledger_key: None,
         }
     }
 

@@ -1,4 +1,4 @@
-//! The engine at `sys`: mounts, policies, accounts, capabilities, the ledger's readers and the seal.
+//! The engine at `sys`: mounts, policies, accounts, capabilities, quotas, the ledger's readers and the seal.
 //!
 //! Each area is a folder or file of its own: its operations, how a call becomes one, what it does. Deliberately absent: `sys/init`,
 //! `sys/unseal`, `sys/health` and `sys/seal-status`, which are answered without a mount; a switch that changes what the ledger records.
@@ -12,6 +12,7 @@ mod op;
 mod own_mounts;
 mod parse;
 mod policies;
+mod quotas;
 mod run;
 
 use std::sync::Arc;

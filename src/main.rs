@@ -107,9 +107,9 @@ fn verify_offline(wanted: &OfflineVerification, options: GlobalOptions) -> ExitC
         OfflineLedger::Database(url) => {
             block_on(boot::verify_database(url, &verification, |total| Box::new(goldfin_cli::progress_of_entries(Some(total)))))
         }
-        OfflineLedger::Archive(path) => {
+        OfflineLedger::Archive(paths) => {
             boot::harden();
-            boot::verify_archive(path, &verification, &goldfin_cli::progress_of_entries(None))
+            boot::verify_archive(paths, &verification, &goldfin_cli::progress_of_entries(None))
         }
     };
     match report {

@@ -109,13 +109,18 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn expect(&mut self, size: u64, root: Option<[u8; 32]>) {
+    pub(super) fn expect(&mut self, size: u64, root: Option<[u8; 32]>) {
         if root.is_some() {
             self.known = self.known.max(size);
         }
         if size > self.edge.size() {
             self.expected.entry(size).or_default().push(root);
         }
+    }
+
+    /// A place that is known to be there.
+    pub(super) fn at_least(&mut self, last: i64) {
+        self.known = self.known.max(u64::try_from(last).unwrap_or(0));
     }
 
     /// Takes the next entry. `agrees` compares what its source says beside the bytes.

@@ -231,11 +231,11 @@ async fn edge_of(reading: &mut Reading, stream: StreamId, kept: &Checkpoint) -> 
 }
 
 /// Whether columns and the subjects named beside the entry are those of its bytes.
-fn agrees(entry: &StoredEntry, names: &[StoredName], columns: &Columns) -> bool {
+pub(super) fn agrees(entry: &StoredEntry, names: &[StoredName], columns: &Columns) -> bool {
     *columns == columns_of(entry, names) && names.iter().all(|name| name.time == entry.time)
 }
 
-fn columns_of(entry: &StoredEntry, names: &[StoredName]) -> Columns {
+pub(super) fn columns_of(entry: &StoredEntry, names: &[StoredName]) -> Columns {
     Columns {
         stream: entry.stream,
         seq: entry.seq,

@@ -18,7 +18,7 @@ use crate::gate::{Gate, LedgerAnchor};
 use crate::http::limits::Limits;
 use crate::http::tls::TlsFiles;
 use crate::model::call::{Query, Verb};
-use crate::model::clock::Clock;
+use crate::model::clock::{Clock, Timestamp};
 use crate::model::document::Node as Json;
 use crate::model::id::StreamId;
 use crate::model::path::CanonicalPath;
@@ -58,6 +58,9 @@ pub struct DevOptions {
     /// Go on with a database that was restored to an earlier state, whose stream ends at this place: STREAM:SEQ
     #[arg(long, value_name = "STREAM:SEQ", value_parser = boot::parse_place)]
     acknowledge_rollback: Option<(StreamId, i64)>,
+    /// Let goldfin's clock begin at this moment (RFC 3339) instead of now, to see what long times do; a folder's clock never goes back
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    clock: Option<Timestamp>,
     /// Shares of the unseal key
     #[arg(long, default_value_t = 1)]
     key_shares: u8,
@@ -67,6 +70,10 @@ pub struct DevOptions {
     /// Let the private PostgreSQL log every statement with its parameters, to see that no secret is in them
     #[arg(long)]
     log_statements: bool,
+}
+
+fn parse_moment(text: &str) -> Result<Timestamp, String> {
+    Timestamp::from_rfc3339(text).ok_or_else(|| "write it as in RFC 3339, for example `2026-01-31T12:00:00Z`".to_owned())
 }
 
 /// Runs until SIGTERM or SIGINT, then stops everything that it started.
@@ -103,7 +110,12 @@ async fn serve(
         node: "dev".to_owned(),
         erasures: Some(folder.join("erasures")),
         key_file: Some(folder.join("unseal.key")),
-        ledger: LedgerAnchor { high_water: Some(HighWater::new(folder.join("high-water"))), acknowledged: options.acknowledge_rollback },
+        ledger: LedgerAnchor {
+            high_water: Some(HighWater::new(folder.join("high-water"))),
+            archive: Some(own_folder(&folder.join("archive"))?),
+            acknowledged: options.acknowledge_rollback,
+        },
+        clock: options.clock.map_or_else(Clock::system, Clock::beginning),
         tls: TlsFiles {
             certificate: server.certificate,
             key: server.key,

@@ -100,6 +100,8 @@ actions! {
     ReadLedger = "read_ledger",
     VerifyLedger = "verify_ledger",
     AcknowledgeLedger = "acknowledge_ledger",
+    ArchiveLedger = "archive_ledger",
+    PruneLedger = "prune_ledger",
     // what goldfin does by itself
     RunJob = "run_job",
     /// A request that did not get as far as an operation: malformed, unknown path, no credential.

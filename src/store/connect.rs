@@ -171,7 +171,7 @@ pub async fn check_session(connection: &mut PgConnection) -> Result<(), Refusal>
 }
 
 /// The triggers that keep the ledger append-only, and new keys off retired versions of the keyring.
-const TRIGGERS: i64 = 20;
+const TRIGGERS: i64 = 24;
 
 /// Refuses a schema that this binary does not know, triggers that are switched off, and rights on the ledger beyond reading.
 pub async fn check_schema(connection: &mut PgConnection) -> Result<(), Refusal> {
@@ -190,21 +190,28 @@ pub async fn check_schema(connection: &mut PgConnection) -> Result<(), Refusal> 
     }
     let ledger = sqlx::query!(
         r#"SELECT (SELECT count(*) FROM pg_trigger WHERE tgrelid IN ('ledger_entry'::regclass, 'ledger_head'::regclass, 'ledger_subject'::regclass,
-                              'ledger_tile'::regclass, 'ledger_checkpoint'::regclass, 'kv_secret'::regclass, 'kv_version'::regclass,
+                              'ledger_tile'::regclass, 'ledger_checkpoint'::regclass, 'ledger_archive'::regclass, 'ledger_kept'::regclass, 'kv_secret'::regclass, 'kv_version'::regclass,
                               'transform_key'::regclass, 'subject'::regclass, 'control'::regclass)
                           AND NOT tgisinternal AND tgenabled = 'O') AS "triggers!",
-                  has_table_privilege('ledger_entry', 'INSERT') OR has_table_privilege('ledger_entry', 'UPDATE')
+                  EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent IN ('ledger_entry'::regclass, 'ledger_subject'::regclass)
+                          AND 2 <> (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = i.inhrelid AND NOT t.tgisinternal AND t.tgenabled = 'O')) AS "loose!",
+                  EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent IN ('ledger_entry'::regclass, 'ledger_subject'::regclass)
+                          AND has_table_privilege(i.inhrelid, 'INSERT, UPDATE, DELETE, TRUNCATE')) OR
+                      has_table_privilege('ledger_entry', 'INSERT') OR has_table_privilege('ledger_entry', 'UPDATE')
                       OR has_table_privilege('ledger_entry', 'DELETE') OR has_table_privilege('ledger_entry', 'TRUNCATE')
                       OR has_table_privilege('ledger_head', 'INSERT') OR has_table_privilege('ledger_head', 'UPDATE')
                       OR has_table_privilege('ledger_head', 'DELETE')
                       OR has_table_privilege('ledger_subject', 'INSERT, UPDATE, DELETE, TRUNCATE')
                       OR has_table_privilege('ledger_tile', 'INSERT, UPDATE, DELETE, TRUNCATE')
+                      OR has_table_privilege('ledger_archive', 'INSERT, UPDATE, DELETE, TRUNCATE')
+                      OR has_table_privilege('ledger_kept', 'INSERT, UPDATE, DELETE, TRUNCATE')
+                      OR has_table_privilege('ledger_retention', 'INSERT, UPDATE, DELETE, TRUNCATE')
                       OR has_table_privilege('ledger_checkpoint', 'INSERT, UPDATE, DELETE, TRUNCATE') AS "writable!""#
     )
     .fetch_one(connection)
     .await
     .map_err(|error| unreachable_database(&error))?;
-    if ledger.triggers != TRIGGERS {
+    if ledger.triggers != TRIGGERS || ledger.loose {
         return Err(Refusal(
             "triggers of goldfin's schema are missing or disabled; enable them (`ALTER TABLE ledger_entry ENABLE TRIGGER ALL`, and the like)".to_owned(),
         ));

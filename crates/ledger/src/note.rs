@@ -79,12 +79,12 @@ impl LogKey {
     }
 
     /// The stream that an origin of this log names.
-    fn stream_of(&self, origin: &str) -> Option<i32> {
+    pub(crate) fn stream_of(&self, origin: &str) -> Option<i32> {
         let number: i32 = origin.strip_prefix(&self.log_id())?.strip_prefix('/')?.parse().ok()?;
         (number > 0 && self.origin(number) == origin).then_some(number)
     }
 
-    fn key_id(&self, name: &str) -> [u8; 4] {
+    pub(crate) fn key_id(&self, name: &str) -> [u8; 4] {
         let [a, b, c, d, ..] = sha256(&[name.as_bytes(), b"\n", &[ED25519], &self.0.0]);
         [a, b, c, d]
     }
@@ -137,7 +137,7 @@ impl Checkpoint {
 
 impl LogKey {
     /// Every signature of the origin's key must verify, and there must be one; those of others are passed over.
-    fn check_signatures(&self, origin: &str, text: &str, signatures: &str, form: NoteError) -> Result<(), NoteError> {
+    pub(crate) fn check_signatures(&self, origin: &str, text: &str, signatures: &str, form: NoteError) -> Result<(), NoteError> {
         let lines = signatures.strip_suffix('\n').ok_or(form)?;
         let id = self.key_id(origin);
         let mut verified = false;

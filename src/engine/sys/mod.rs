@@ -14,6 +14,7 @@ mod parse;
 mod policies;
 mod run;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::audit::recorder::Running;
@@ -34,12 +35,14 @@ pub struct System {
     tools: Tools,
     rules: Arc<Rules>,
     clock: Clock,
+    /// Where archives of the ledger are written.
+    archive: Option<PathBuf>,
 }
 
 impl System {
     #[must_use]
-    pub fn new(tools: Tools, rules: Arc<Rules>, clock: Clock) -> Self {
-        Self { tools, rules, clock }
+    pub fn new(tools: Tools, rules: Arc<Rules>, clock: Clock, archive: Option<PathBuf>) -> Self {
+        Self { tools, rules, clock, archive }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `audit`: reading the ledger, and verifying that it is whole.
 
+mod archive;
 mod export;
 mod list;
 pub(super) mod show;
@@ -25,6 +26,9 @@ pub enum Audit {
     Export(export::Export),
     Summary(summary::Summary),
     Verify(Verify),
+    Archive(archive::Archive),
+    Prune(archive::Prune),
+    Archives(archive::Archives),
     Prove(Prove),
     Checkpoint(PrintCheckpoint),
     Consistent(Consistent),
@@ -42,7 +46,8 @@ Examples:
   goldfin audit verify
   goldfin audit verify --checkpoint yesterday.checkpoint
   goldfin audit verify --database postgresql://auditor@db/goldfin --mac-key unseal-keys.json
-  goldfin audit verify --archive ledger.ndjson --public-key ledger.key --checkpoint yesterday.checkpoint")]
+  goldfin audit verify --archive ledger.ndjson --public-key ledger.key --checkpoint yesterday.checkpoint
+  goldfin audit verify --archive 2026-01.ndjson.gz --archive 2026-02.ndjson.gz --public-key ledger.key")]
 pub struct Verify {
     /// A checkpoint kept from before, a signed note; nothing before it may have changed
     #[arg(long, value_name = "FILE")]
@@ -119,6 +124,9 @@ impl Audit {
             Self::Export(command) => command.run(session),
             Self::Summary(command) => command.run(session),
             Self::Verify(command) => command.run(session),
+            Self::Archive(command) => command.run(session),
+            Self::Prune(command) => command.run(session),
+            Self::Archives(command) => command.run(session),
             Self::Prove(command) => command.run(session),
             Self::Checkpoint(command) => command.run(session),
             Self::Consistent(command) => command.run(session),

@@ -8,10 +8,11 @@ use crate::audit::lines::{self, members};
 use crate::audit::verify::verify;
 use crate::engine::sys::System;
 use crate::model::document::Node;
-use crate::model::fault::Fault;
+use crate::model::fault::{Complaint, Fault};
 use crate::model::id::StreamId;
 use crate::model::reply::{Answer, Reply};
 use crate::store::ledger::Reading;
+use crate::store::ledger_archive::StoredArchive;
 use crate::store::ledger_search::{Search, search};
 use crate::store::work::Work;
 
@@ -55,8 +56,14 @@ impl System {
             Err(_) => reading.heads().await?.into_iter().find(|(node, _)| node == stream).map(|(_, head)| head.stream),
         };
         let missing = || Fault::not_found("there is no such entry");
-        let entries = reading.stretch(stream.ok_or_else(missing)?, seq, 1).await?;
-        let found = entries.into_iter().find(|entry| entry.seq == seq).ok_or_else(missing)?;
+        let stream = stream.ok_or_else(missing)?;
+        let entries = reading.stretch(stream, seq, 1).await?;
+        let Some(found) = entries.into_iter().find(|entry| entry.seq == seq) else {
+            let archives = reading.archives(stream).await?;
+            let archive = archives.into_iter().find(|archive| archive.pruned.is_some() && (archive.first..=archive.last).contains(&seq));
+            let gone = |archive: StoredArchive| Fault::Gone(Complaint::new("the entry was archived and pruned").stored(archive.file));
+            return Err(archive.map_or_else(missing, gone));
+        };
         let proof = self.proof(&mut reading, &found).await?;
         Ok(Reply::data(Node::object([("entry", members(&found)), ("body", Node::text(found.body.as_str())), ("proof", proof)])))
     }

@@ -27,6 +27,7 @@ use crate::seal::barrier::{checkpoint_key, ledger_key};
 use crate::seal::erasures::Journal;
 use crate::seal::{key_file, shares};
 use crate::store::connect::{self, Access};
+use crate::store::error::StoreError;
 use crate::store::keyring;
 use crate::store::ledger::Reading;
 
@@ -133,6 +134,14 @@ pub async fn migrate(config: &Config) -> Result<(), BootError> {
     prepare(&config.database.options().map_err(BootError::new)?).await
 }
 
+/// `goldfin server retention`: says how long entries of the ledger are kept at least, as the login that the configuration names.
+pub async fn set_retention(config: &Config, days: i32) -> Result<(), BootError> {
+    let options = config.database.options().map_err(BootError::new)?;
+    let before = connect::set_retention(&options, days).await.map_err(BootError::new)?;
+    tracing::info!(before, days, "the days that entries of the ledger are kept at least; an entry will tell of it");
+    Ok(())
+}
+
 /// Applies the migrations with a login that may become the owner.
 pub async fn prepare(migrator: &connect::PgConnectOptions) -> Result<(), BootError> {
     connect::migrate(migrator).await.map_err(BootError::new)
@@ -161,7 +170,7 @@ pub enum KeySource<'a> {
 pub async fn verify_database(
     url: &str,
     wanted: &Verification<'_>,
-    progress: impl FnOnce(u64) -> Box<dyn Fn() + Sync + Send>,
+    progress: impl FnOnce(u64) -> Box<dyn Fn(u64) + Sync + Send>,
 ) -> Result<Report, BootError> {
     let options: connect::PgConnectOptions =
         url.parse().map_err(|_| BootError::new("the database's URL cannot be read; write it as postgresql://user@host/name"))?;
@@ -190,7 +199,10 @@ pub async fn verify_database(
     let mut reading = Reading::begin(&store).await.map_err(unreadable)?;
     let expected = reading.expected().await.map_err(unreadable)?;
     let heard = progress(u64::try_from(expected).unwrap_or(0));
-    let report = verify(&mut reading, &keys, &kept, wanted.resume, &heard).await.map_err(unreadable)?;
+    let report = verify(&mut reading, &keys, &kept, wanted.resume, &heard).await.map_err(|error| match error {
+        StoreError::Integrity(why) => BootError::new(why),
+        other => unreadable(other),
+    })?;
     if report.streams.is_empty() {
         return Err(BootError("the database holds no stream of a ledger".to_owned()));
     }
@@ -200,7 +212,7 @@ pub async fn verify_database(
 }
 
 /// `goldfin audit verify --archive PATH --public-key FILE`.
-pub fn verify_archive(paths: &[PathBuf], wanted: &Verification<'_>, progress: &dyn Fn()) -> Result<Report, BootError> {
+pub fn verify_archive(paths: &[PathBuf], wanted: &Verification<'_>, progress: &dyn Fn(u64)) -> Result<Report, BootError> {
     let KeySource::Public(file) = wanted.keys else {
         return Err(BootError::new(
             "an archive is verified with the public key of its checkpoints (`--public-key FILE`); the MAC key is opened by the database's seal",

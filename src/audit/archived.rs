@@ -8,13 +8,13 @@ use goldfin_ledger::note::LogKey;
 use goldfin_ledger::tile;
 use goldfin_ledger::tree::Edge;
 
-use crate::store::ledger::StoredEntry;
 use crate::store::ledger_archive::StoredArchive;
 use crate::store::ledger_tree::ChainedEntry;
+use crate::store::ledger_verify::RawEntry;
 
 use super::chain;
-use super::entry::Columns;
-use super::verify::columns_of;
+use super::columns::Columns;
+use super::verify::agrees;
 
 /// What the changes of entries begin with that are kept. `ledger_prune` has the same list.
 const OUTLIVING: [&str; 3] = ["manifest:", "account:", "auth_token:"];
@@ -59,29 +59,68 @@ pub fn cut(rows: &[StoredArchive], log: &LogKey) -> Option<Cut> {
 
 /// Whether an entry outlives the pruning of its month: it tells older control rows, accounts and auth tokens from newer ones.
 #[must_use]
-pub fn outlives(change: Option<&str>) -> bool {
-    change.is_some_and(|change| change.split('\n').any(|item| OUTLIVING.iter().any(|kind| item.starts_with(kind))))
+pub fn outlives(change: Option<&[u8]>) -> bool {
+    let kept = |item: &[u8]| OUTLIVING.iter().any(|kind| item.starts_with(kind.as_bytes()));
+    change.is_some_and(|change| change.split(|byte| *byte == b'\n').any(kept))
 }
 
-/// Whether what is kept of the pruned entries is what was kept; else the first bad place.
-pub fn check_kept(rows: &[StoredArchive], kept: &[StoredEntry]) -> Result<(), i64> {
-    let mut rest = kept;
-    for row in rows.iter().filter(|row| row.pruned.is_some()) {
-        let (before, behind) = rest.split_at(rest.partition_point(|entry| entry.seq <= row.last));
-        rest = behind;
-        let mut sum = Sha256Sum::default();
-        for entry in before {
-            let columns = Columns::read(&entry.body).map(|columns| Columns { subjects: Vec::new(), ..columns });
-            if columns.as_ref() != Some(&columns_of(entry, &[])) {
-                return Err(entry.seq);
+/// Holds what is kept of pruned entries against the records of their archives, entry by entry.
+pub struct Kept<'a> {
+    rows: std::slice::Iter<'a, StoredArchive>,
+    row: Option<&'a StoredArchive>,
+    sum: Sha256Sum,
+    /// The first bad place.
+    bad: Option<i64>,
+}
+
+impl<'a> Kept<'a> {
+    #[must_use]
+    pub fn new(rows: &'a [StoredArchive]) -> Self {
+        let mut rows = rows.iter();
+        let row = pruned(&mut rows);
+        Self { rows, row, sum: Sha256Sum::default(), bad: None }
+    }
+
+    /// Takes the next, in order.
+    pub fn take(&mut self, entry: &RawEntry<'_>) {
+        while self.bad.is_none() && self.row.is_none_or(|row| entry.seq > row.last) {
+            if self.row.is_none() {
+                self.bad = Some(entry.seq);
+            } else {
+                self.close();
             }
-            sum.update(&chain::leaf(&entry.body));
         }
-        if sum.finish()[..] != row.kept[..] {
-            return Err(before.first().map_or(row.first, |entry| entry.seq.max(row.first)));
+        if self.bad.is_some() {
+            return;
+        }
+        let body = entry.body.unwrap_or_default();
+        let stream = self.row.map(|row| row.stream);
+        let right = Columns::read(body)
+            .is_some_and(|columns| Some(columns.stream) == stream && columns.seq == entry.seq && agrees(entry, &[], &columns));
+        if right {
+            self.sum.update(&chain::leaf(body));
+        } else {
+            self.bad = Some(entry.seq);
         }
     }
-    rest.first().map_or(Ok(()), |entry| Err(entry.seq))
+
+    /// The error is the first bad place.
+    pub fn finish(mut self) -> Result<(), i64> {
+        while self.bad.is_none() && self.row.is_some() {
+            self.close();
+        }
+        self.bad.map_or(Ok(()), Err)
+    }
+
+    fn close(&mut self) {
+        let sum = std::mem::take(&mut self.sum).finish();
+        self.bad = self.row.filter(|row| row.kept[..] != sum[..]).map(|row| row.first);
+        self.row = pruned(&mut self.rows);
+    }
+}
+
+fn pruned<'a>(rows: &mut std::slice::Iter<'a, StoredArchive>) -> Option<&'a StoredArchive> {
+    rows.find(|row| row.pruned.is_some())
 }
 
 /// The leaves `start` to `start + count` of a stream: from its entries, and where those were pruned within a tile that is not full yet, from

@@ -19,17 +19,17 @@ use crate::model::document::Node;
 use crate::model::fault::Fault;
 use crate::model::id::StreamId;
 use crate::store::Store;
-use crate::store::disclosure::StoredName;
-use crate::store::ledger::{Reading, StoredEntry};
+use crate::store::ledger::Reading;
 use crate::store::ledger_archive::{NewArchive, StoredArchive, Waiting};
 use crate::store::ledger_tree::StoredCheckpoint;
+use crate::store::ledger_verify::{RawCheckpoint, RawEntry};
 
 use super::archive;
 use super::archived::{believed, outlives};
 use super::chain;
-use super::check::{Check, Claim, Keys, Shown};
-use super::lines::ndjson;
-use super::verify::{Verdict, agrees};
+use super::check::{Check, Claim, Keys};
+use super::lines::line;
+use super::verify::{Verdict, step};
 
 /// Entries that are read at a time.
 const STRETCH: i64 = 2000;
@@ -160,25 +160,36 @@ async fn entries(reading: &mut Reading, order: &Order, begin: Begin, mut lines: 
     let mut closing = None;
     while from <= last {
         let end = last.min(from.saturating_add(STRETCH - 1));
-        let entries = reading.stretch(wanted.stream, from, end - from + 1).await?;
-        let names = reading.names(wanted.stream, from, end).await?;
-        let claims = reading.checkpoints(wanted.stream, from, STRETCH).await?;
-        let claims: Vec<StoredCheckpoint> = claims.into_iter().filter(|claim| claim.size <= end).collect();
+        let names = reading.names(wanted.stream, from, end, i64::MAX).await?;
+        let claims = reading.raw_checkpoints(wanted.stream, from, STRETCH).await?.into_iter().filter(|claim| claim.size <= end);
+        let claims: Vec<StoredCheckpoint> = claims.map(stored).collect();
         claims.iter().for_each(|claim| check.claim(&Claim { size: claim.size, root: claim.root.clone(), note: claim.note.clone() }));
-        step_all(&mut check, &entries, &names).map_err(|verdict| told(wanted, &verdict))?;
+        let (mut beside, mut verdict, mut text) = (names.as_slice(), None, Vec::new());
+        let take = |entry: &RawEntry<'_>| {
+            if verdict.is_some() {
+                return;
+            }
+            let of_entry;
+            (of_entry, beside) = beside.split_at(beside.partition_point(|name| name.seq <= entry.seq));
+            verdict = step(&mut check, entry, of_entry).err();
+            let (body, proof) = entry.body.zip(entry.mac).unwrap_or_default();
+            let leaf = chain::leaf(body);
+            line(body, proof, &leaf, &mut text);
+            tree.push(leaf, &mut full);
+            if outlives(entry.change) {
+                kept.update(&leaf);
+            }
+            proof.clone_into(&mut mac);
+        };
+        reading.each_entry(wanted.stream, from, end - from + 1, take).await?;
+        if let Some(verdict) = verdict {
+            return Err(told(wanted, &verdict));
+        }
         if check.next_seq() != end + 1 {
             return Err(told(wanted, &Verdict::Tampered { seq: check.next_seq(), what: "the entry is missing" }));
         }
-        for entry in &entries {
-            let leaf = chain::leaf(&entry.body);
-            tree.push(leaf, &mut full);
-            if outlives(entry.change.as_deref()) {
-                kept.update(&leaf);
-            }
-        }
         full.clear();
-        lines.bytes(&ndjson(&entries)).map_err(unwritten)?;
-        mac = entries.into_iter().next_back().map_or(mac, |last| last.mac);
+        lines.bytes(&text).map_err(unwritten)?;
         for claim in claims {
             lines.node(&checkpoint_line(wanted.stream, &claim)).map_err(unwritten)?;
             closing = (claim.size == last).then_some(claim);
@@ -203,21 +214,10 @@ async fn entries(reading: &mut Reading, order: &Order, begin: Begin, mut lines: 
     Ok(End { tree, mac, kept: kept.finish(), digest, checkpoint })
 }
 
-fn step_all(check: &mut Check<'_>, entries: &[StoredEntry], names: &[StoredName]) -> Result<(), Verdict> {
-    let mut names = names;
-    for entry in entries {
-        let (of_entry, rest) = names.split_at(names.partition_point(|name| name.seq <= entry.seq));
-        names = rest;
-        let shown = Shown { seq: entry.seq, body: &entry.body, mac: &entry.mac };
-        check.step(shown, |columns, _| agrees(entry, of_entry, columns))?;
-    }
-    Ok(())
-}
-
 /// The file as anybody reads it: every line, under the public key and the MAC key, and the digest of what was meant.
 fn read_back(path: &Path, keys: &Keys, (first, last): (i64, i64), digest: &[u8; 32]) -> Result<(), Fault> {
     let paths = [path.to_owned()];
-    let report = archive::verify(&paths, keys, &[], &|| {});
+    let report = archive::verify(&paths, keys, &[], &|_| {});
     let whole =
         report.as_ref().is_ok_and(|report| report.exit_code() == 0 && report.streams.len() == 1 && report.entries() == last - first + 1);
     if whole && archive::digest_of(path).is_ok_and(|read| read == *digest) {
@@ -243,6 +243,11 @@ fn told(wanted: &Waiting, verdict: &Verdict) -> Fault {
 fn unwritten(path: &Path, error: &std::io::Error) -> Fault {
     tracing::error!(alarm = "ledger", path = %path.display(), %error, "an archive cannot be written");
     UNWRITTEN
+}
+
+/// What it lacks, the check finds wrong.
+fn stored(RawCheckpoint { size, root, note }: RawCheckpoint) -> StoredCheckpoint {
+    StoredCheckpoint { size, root: root.unwrap_or_default(), note: note.unwrap_or_default() }
 }
 
 fn signed(checkpoint: &Checkpoint, signer: &SigningKey) -> Result<StoredCheckpoint, Fault> {

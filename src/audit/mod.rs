@@ -6,6 +6,7 @@ pub mod archiving;
 pub mod chain;
 pub mod check;
 mod checkpointer;
+pub mod columns;
 pub mod entry;
 pub mod high_water;
 pub mod lines;

@@ -130,6 +130,20 @@ pub async fn migrate(options: &PgConnectOptions) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Says how many days entries of the ledger are kept at least, as the owner; how many it was.
+pub async fn set_retention(options: &PgConnectOptions, days: i32) -> Result<i32, Refusal> {
+    let options = options.clone().application_name("goldfin retention").options([("role", "goldfin_owner"), ("search_path", "public")]);
+    let mut connection = options.connect().await.map_err(|error| unreachable_database(&error))?;
+    let before = sqlx::query_scalar!("SELECT days FROM ledger_retention ORDER BY version DESC LIMIT 1").fetch_one(&mut connection).await;
+    let before = before.map_err(|error| unreachable_database(&error))?;
+    if before != days {
+        let set = sqlx::query!("INSERT INTO ledger_retention (days) VALUES ($1)", days).execute(&mut connection).await;
+        set.map_err(|error| Refusal(format!("the retention cannot be set: {error}")))?;
+    }
+    drop(connection.close().await);
+    Ok(before)
+}
+
 /// Refuses a login that could do more than the application's role, and settings under which an acknowledged write can be lost.
 pub async fn check_session(connection: &mut PgConnection) -> Result<(), Refusal> {
     let row = sqlx::query!(

@@ -176,19 +176,6 @@ impl Reading {
         .await?;
         Ok(row.first.zip(row.last))
     }
-
-    /// What is kept of the pruned entries of a stream, in order.
-    pub async fn kept(&mut self, stream: StreamId) -> Result<Vec<StoredEntry>, StoreError> {
-        Ok(sqlx::query_as!(
-            StoredEntry,
-            r#"SELECT stream, seq, CASE WHEN time BETWEEN '0001-01-01Z' AND '9999-12-31Z' THEN time ELSE '0001-01-01Z' END AS "time!",
-                      request, account, action, resource, decision, subject, change, body, mac
-               FROM ledger_kept WHERE stream = $1 ORDER BY seq"#,
-            stream.0
-        )
-        .fetch_all(self.connection())
-        .await?)
-    }
 }
 
 impl WriterConnection {

@@ -22,6 +22,7 @@ pub mod ledger_months;
 pub mod ledger_search;
 pub mod ledger_summary;
 pub mod ledger_tree;
+pub mod ledger_verify;
 pub mod manifest;
 pub mod removed;
 pub mod replay;

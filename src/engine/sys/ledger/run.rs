@@ -5,12 +5,13 @@ use goldfin_ledger::note::Checkpoint;
 
 use crate::audit::check::Keys;
 use crate::audit::lines::{self, members};
-use crate::audit::verify::verify;
+use crate::audit::verify::{BEFORE_THE_CUT, verify};
 use crate::engine::sys::System;
 use crate::model::document::Node;
 use crate::model::fault::{Complaint, Fault};
 use crate::model::id::StreamId;
 use crate::model::reply::{Answer, Reply};
+use crate::store::error::StoreError;
 use crate::store::ledger::Reading;
 use crate::store::ledger_archive::StoredArchive;
 use crate::store::ledger_search::{Search, search};
@@ -40,7 +41,10 @@ impl System {
                 let mut reading = Reading::begin(work.store()).await?;
                 let keys = Keys { log: self.log_key()?, mac: Some(self.tools.barrier.ledger()) };
                 let kept = kept(&keys, checkpoints)?;
-                let report = verify(&mut reading, &keys, &kept, false, &|| {}).await?;
+                let report = verify(&mut reading, &keys, &kept, false, &|_| {}).await.map_err(|error| match error {
+                    StoreError::Integrity(BEFORE_THE_CUT) => Fault::invalid(BEFORE_THE_CUT),
+                    other => other.into(),
+                })?;
                 if report.exit_code() != 0 {
                     tracing::error!(alarm = "ledger", "the ledger does not verify");
                 }

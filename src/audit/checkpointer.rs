@@ -310,7 +310,8 @@ impl Checkpointer {
             if width > 0 && level == 0 {
                 let from = i64::try_from(first).unwrap_or(i64::MAX).saturating_add(1);
                 let entries = in_time(connection.chained(stream, from, i64::try_from(width).unwrap_or(0))).await?;
-                let archives = if (entries.len() as u64) < width { in_time(connection.archives(stream)).await? } else { Vec::new() };
+                let pruned = entries.first().is_none_or(|first| first.seq > from);
+                let archives = if pruned { in_time(connection.archives(stream)).await? } else { Vec::new() };
                 hashes.extend(archived::leaves(&entries, &archives, first, width).unwrap_or_default());
             } else if width > 0 {
                 for (_, bytes) in in_time(connection.tiles(stream, level - 1, first, width)).await? {

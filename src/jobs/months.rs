@@ -17,7 +17,7 @@ pub(super) struct Months;
 
 impl Job for Months {
     const NAME: &'static str = "ledger_months";
-    const PERIOD: Duration = Duration::from_secs(600);
+    const PERIOD: Duration = Duration::from_secs(60);
 
     async fn run(self, workshop: Workshop) -> Result<Self, Fault> {
         if ledger_months::retention_is_untold(&workshop.store).await? {

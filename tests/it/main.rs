@@ -21,6 +21,7 @@ mod people;
 mod privileges;
 mod redact;
 mod restore;
+mod retention;
 mod rotate;
 mod second_node;
 mod server;

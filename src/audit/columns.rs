@@ -224,7 +224,7 @@ fn known_subject(item: &str) -> Option<(KnownSubject<'_>, &str)> {
 fn members<'a>(text: &'a str, mut take: impl FnMut(&'a str, &'a str) -> Option<&'a str>) -> Option<&'a str> {
     let mut rest = text.strip_prefix("{\"")?;
     loop {
-        let (name, value) = rest.split_once('"')?;
+        let (name, value) = until_quote(rest)?;
         rest = take(name, value.strip_prefix(':')?)?;
         match rest.strip_prefix(",\"") {
             Some(next) => rest = next,
@@ -249,7 +249,25 @@ fn items<'a>(text: &'a str, mut take: impl FnMut(&'a str) -> Option<&'a str>) ->
 }
 
 fn text(value: &str) -> Option<(&str, &str)> {
-    value.strip_prefix('"')?.split_once('"')
+    until_quote(value.strip_prefix('"')?)
+}
+
+/// What is before the next quotation mark, and what is behind it: eight bytes at a time, as most strings have only a few.
+fn until_quote(text: &str) -> Option<(&str, &str)> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let mut at = 0;
+    for eight in text.as_bytes().chunks_exact(8) {
+        let differing = u64::from_le_bytes(eight.try_into().ok()?) ^ (ONES * 0x22);
+        // The lowest bit that is set belongs to the first byte that is zero.
+        let zeros = differing.wrapping_sub(ONES) & !differing & (ONES * 0x80);
+        if zeros != 0 {
+            at += usize::try_from(zeros.trailing_zeros() / 8).ok()?;
+            return Some((text.get(..at)?, text.get(at + 1..)?));
+        }
+        at += 8;
+    }
+    let (before, behind) = text.get(at..)?.split_once('"')?;
+    Some((text.get(..at + before.len())?, behind))
 }
 
 /// A whole number of few digits.

@@ -163,7 +163,7 @@ fn begin<'a>(stream: i32, around: &Around, keys: &'a Keys, trusted: &[Checkpoint
             return Err(format!("the archive of stream {stream} begins behind a kept checkpoint, which it says nothing about"));
         }
         let of_stream = trusted.iter().filter(|checkpoint| checkpoint.stream == stream).copied();
-        let signed = around.claims.iter().filter_map(|claim| Checkpoint::open(claim.note.as_bytes(), &keys.log).ok());
+        let signed = around.claims.iter().filter_map(|claim| claim.opened(keys, StreamId(stream)));
         let vouches = |known: &Checkpoint| known.stream == stream && known.size == line.size && known.root == edge.root();
         let vouched = line.size == 0 || of_stream.chain(signed).any(|known| vouches(&known));
         let (true, Some(mac)) = (vouched, mac_of(line)) else {

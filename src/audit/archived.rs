@@ -95,7 +95,9 @@ impl<'a> Kept<'a> {
         }
         let body = entry.body.unwrap_or_default();
         let stream = self.row.map(|row| row.stream);
+        // The subjects were named in rows that went with the rest.
         let right = Columns::read(body)
+            .map(|columns| Columns { subjects: Vec::new(), ..columns })
             .is_some_and(|columns| Some(columns.stream) == stream && columns.seq == entry.seq && agrees(entry, &[], &columns));
         if right {
             self.sum.update(&chain::leaf(body));

@@ -31,7 +31,7 @@ pub struct Claim {
 
 impl Claim {
     /// What it says, if it is signed and its columns are those of its note.
-    fn opened(&self, keys: &Keys, stream: StreamId) -> Option<Checkpoint> {
+    pub(super) fn opened(&self, keys: &Keys, stream: StreamId) -> Option<Checkpoint> {
         let checkpoint = Checkpoint::open(self.note.as_bytes(), &keys.log).ok()?;
         let same = checkpoint.stream == stream.0 && i64::try_from(checkpoint.size) == Ok(self.size) && checkpoint.root[..] == self.root[..];
         same.then_some(checkpoint)

@@ -162,13 +162,14 @@ async fn verify_stream(
 ) -> Result<(i64, Verdict), StoreError> {
     let mut check = Check::new(keys, stream, trusted);
     let cut = begin(reading, keys, stream, &mut check).await?;
-    if let Begin::At(size) = cut
-        && trusted.iter().any(|kept| kept.stream == stream.0 && kept.size < size)
-    {
-        return Err(StoreError::Integrity(BEFORE_THE_CUT));
-    }
-    if let Begin::Tampered(verdict) = cut {
-        return Ok((0, verdict));
+    let mut wrong = None;
+    match cut {
+        Begin::Behind(size) if trusted.iter().any(|kept| kept.stream == stream.0 && kept.size < size) => {
+            return Err(StoreError::Integrity(BEFORE_THE_CUT));
+        }
+        Begin::Tampered(verdict) => return Ok((0, verdict)),
+        Begin::AtFirst { wrong: found } => wrong = found,
+        Begin::Behind(_) => {}
     }
     let kept = resume.then_some(trusted).and_then(|kept| kept.iter().filter(|kept| kept.stream == stream.0).max_by_key(|kept| kept.size));
     let mut from = i64::MIN;
@@ -222,13 +223,17 @@ async fn verify_stream(
     if verdict == Verdict::Sound && (unnumbered.names || !reading.names(stream, next, i64::MAX, 1).await?.is_empty()) {
         return Ok((entries, Verdict::Tampered { seq: next, what: "subjects are named beside an entry that is not there" }));
     }
-    Ok((entries, verdict))
+    Ok((entries, wrong.filter(|_| verdict == Verdict::Sound).unwrap_or(verdict)))
 }
 
 /// Where a stream begins in the database.
 enum Begin {
-    /// Behind so many entries, none or those that were pruned.
-    At(u64),
+    /// At the first entry; what is wrong all the same, should the entries be sound.
+    AtFirst {
+        wrong: Option<Verdict>,
+    },
+    /// Behind so many entries, which were pruned.
+    Behind(u64),
     Tampered(Verdict),
 }
 
@@ -238,13 +243,15 @@ async fn begin(reading: &mut Reading, keys: &Keys, stream: StreamId, check: &mut
     let cut = archived::cut(&archives, &keys.log);
     let mut kept = Kept::new(if cut.is_some() { &archives } else { &[] });
     reading.each_kept(stream, |entry| kept.take(entry)).await?;
-    if let Err(seq) = kept.finish() {
-        return Ok(Begin::Tampered(Verdict::Tampered { seq, what: "what is kept of the pruned entries is not what was archived" }));
+    let wrong =
+        kept.finish().err().map(|seq| Verdict::Tampered { seq, what: "what is kept of the pruned entries is not what was archived" });
+    let Some(Cut { edge, mac, .. }) = cut else { return Ok(Begin::AtFirst { wrong }) };
+    if let Some(wrong) = wrong {
+        return Ok(Begin::Tampered(wrong));
     }
-    let Some(Cut { edge, mac, .. }) = cut else { return Ok(Begin::At(0)) };
     let size = edge.size();
     check.resume(edge, mac);
-    Ok(Begin::At(size))
+    Ok(Begin::Behind(size))
 }
 
 /// What a row lacks is as good as what cannot be read.

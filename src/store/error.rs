@@ -55,7 +55,7 @@ fn from_sqlstate(code: &str, message: &str) -> StoreError {
     }
 }
 
-/// What the functions of `migrations/0010_ledger_months.sql` say, in the words for whoever asked.
+/// What the functions of `migrations/0011_ledger_months.sql` say, in the words for whoever asked.
 fn refusal(message: &str) -> &'static str {
     match message {
         "the month is not over" => "the month is not over, or ended less than a day ago",

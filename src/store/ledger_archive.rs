@@ -187,8 +187,12 @@ impl WriterConnection {
 async fn of(connection: &mut PgConnection, stream: Option<StreamId>) -> Result<Vec<StoredArchive>, StoreError> {
     Ok(sqlx::query_as!(
         StoredArchive,
-        "SELECT stream, first, last, month, root, mac, hashes, levels, digest, kept, note, file, verified, pruned
-         FROM ledger_archive WHERE $1::integer IS NULL OR stream = $1 ORDER BY stream, last",
+        // A verifier finds a row that lacks something untrue, and is not stopped by it.
+        r#"SELECT stream AS "stream!", coalesce(first, 0) AS "first!", coalesce(last, 0) AS "last!", coalesce(month, '0001-01-01') AS "month!",
+                  coalesce(root, '') AS "root!", coalesce(mac, '') AS "mac!", coalesce(hashes, '') AS "hashes!", coalesce(levels, '') AS "levels!",
+                  coalesce(digest, '') AS "digest!", coalesce(kept, '') AS "kept!", coalesce(note, '') AS "note!", coalesce(file, '') AS "file!",
+                  coalesce(verified, '0001-01-01Z') AS "verified!", pruned
+           FROM ledger_archive WHERE stream IS NOT NULL AND ($1::integer IS NULL OR stream = $1) ORDER BY stream, last"#,
         stream.map(|stream| stream.0)
     )
     .fetch_all(connection)

@@ -6,7 +6,7 @@ The rules of the section "Pruned entries" of the format.
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .entries import Unreadable, read_entry
 from .notes import LARGEST_SIZE, BadNote, Signature, canonical_base64, read_note, read_origin
@@ -120,4 +120,6 @@ def _is_whole(entry: Entry, stream: int) -> bool:
         members = read_entry(entry.body or b"")
     except Unreadable:
         return False
+    # The subjects were named in rows that went with the rest.
+    members = replace(members, subjects=[])
     return (members.stream, members.seq) == (stream, entry.seq) and entry.columns is not None and entry.columns.agree(members)

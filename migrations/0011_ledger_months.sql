@@ -239,7 +239,12 @@ END
 $$;
 
 GRANT SELECT ON ledger_month, ledger_retention, ledger_archive, ledger_kept, ledger_change, ledger_entry_rest TO goldfin_app;
-GRANT SELECT ON ledger_month, ledger_retention, ledger_archive TO goldfin_auditor;
+GRANT SELECT ON ledger_month, ledger_retention TO goldfin_auditor;
+CREATE VIEW auditing.ledger_archive AS
+    SELECT stream, first, last, month, root, mac, hashes, levels, digest, kept, note, file, verified, pruned FROM public.ledger_archive;
+CREATE VIEW auditing.ledger_kept AS
+    SELECT stream, seq, time, request, account, action, resource, decision, subject, change, body, mac FROM public.ledger_kept;
+GRANT SELECT ON auditing.ledger_archive, auditing.ledger_kept TO goldfin_auditor;
 REVOKE ALL ON FUNCTION ledger_make_month(date) FROM PUBLIC;
 REVOKE ALL ON FUNCTION ledger_make_months(timestamptz) FROM PUBLIC;
 REVOKE ALL ON FUNCTION ledger_archive_record(integer, bigint, bigint, date, bytea, bytea, bytea, bytea, bytea, bytea, text, text) FROM PUBLIC;

@@ -112,12 +112,19 @@ pub fn start_logging(format: LogFormat) {
 /// `acknowledged` is the place where an operator says that the stream may end: a database restored to an earlier state.
 pub async fn server(config: Config, acknowledged: Option<(StreamId, i64)>) -> Result<(), BootError> {
     let shipping = config.ledger.shipping().map_err(BootError::new)?;
+    let (witnesses, witness_of) = (config.ledger.witnesses().map_err(BootError::new)?, config.ledger.witness_of().map_err(BootError::new)?);
     let node = Node {
         access: Access { options: config.database.options().map_err(BootError::new)?, pool: config.database.pool },
         node: config.node,
         erasures: config.seal.erasures,
         key_file: config.seal.key_file,
-        ledger: LedgerAnchor { high_water: config.ledger.high_water.map(HighWater::new), archive: config.ledger.archive, acknowledged },
+        ledger: LedgerAnchor {
+            high_water: config.ledger.high_water.map(HighWater::new),
+            archive: config.ledger.archive,
+            acknowledged,
+            witnesses,
+            witness_of,
+        },
         clock: Clock::system(),
         tls: config.tls,
         address: config.listen.address,

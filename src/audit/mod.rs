@@ -15,4 +15,5 @@ pub mod receipt;
 pub mod recorder;
 pub mod shipping;
 pub mod verify;
+pub mod witness;
 mod writer;

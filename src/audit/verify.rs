@@ -164,12 +164,12 @@ async fn verify_stream(
     let cut = begin(reading, keys, stream, &mut check).await?;
     let mut wrong = None;
     match cut {
-        Begin::Behind(size) if trusted.iter().any(|kept| kept.stream == stream.0 && kept.size < size) => {
+        Begin::Behind { size, root, .. } if trusted.iter().any(|kept| kept.stream == stream.0 && hidden(kept, size, &root)) => {
             return Err(StoreError::Integrity(BEFORE_THE_CUT));
         }
-        Begin::Tampered(verdict) => return Ok((0, verdict)),
+        Begin::Behind { wrong: Some(verdict), .. } => return Ok((0, verdict)),
+        Begin::Behind { .. } => {}
         Begin::AtFirst { wrong: found } => wrong = found,
-        Begin::Behind(_) => {}
     }
     let kept = resume.then_some(trusted).and_then(|kept| kept.iter().filter(|kept| kept.stream == stream.0).max_by_key(|kept| kept.size));
     let mut from = i64::MIN;
@@ -229,12 +229,14 @@ async fn verify_stream(
 /// Where a stream begins in the database.
 enum Begin {
     /// At the first entry; what is wrong all the same, should the entries be sound.
-    AtFirst {
-        wrong: Option<Verdict>,
-    },
-    /// Behind so many entries, which were pruned.
-    Behind(u64),
-    Tampered(Verdict),
+    AtFirst { wrong: Option<Verdict> },
+    /// Behind so many entries, which were pruned, and the tree of this root; what is wrong with what is kept of them.
+    Behind { size: u64, root: [u8; 32], wrong: Option<Verdict> },
+}
+
+/// Whether a kept checkpoint says what the entries behind a cut cannot show.
+fn hidden(kept: &Checkpoint, size: u64, root: &[u8; 32]) -> bool {
+    kept.size < size || (kept.size == size && kept.root != *root)
 }
 
 /// Begins behind the entries that were pruned, where a signed record says which; what is kept of them is verified here.
@@ -246,12 +248,9 @@ async fn begin(reading: &mut Reading, keys: &Keys, stream: StreamId, check: &mut
     let wrong =
         kept.finish().err().map(|seq| Verdict::Tampered { seq, what: "what is kept of the pruned entries is not what was archived" });
     let Some(Cut { edge, mac, .. }) = cut else { return Ok(Begin::AtFirst { wrong }) };
-    if let Some(wrong) = wrong {
-        return Ok(Begin::Tampered(wrong));
-    }
-    let size = edge.size();
+    let (size, root) = (edge.size(), edge.root());
     check.resume(edge, mac);
-    Ok(Begin::Behind(size))
+    Ok(Begin::Behind { size, root, wrong })
 }
 
 /// What a row lacks is as good as what cannot be read.

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use crate::audit::recorder::{Perform, Running};
 use crate::model::call::Call;
+use crate::model::counters::Counters;
 use crate::model::fault::Fault;
 use crate::model::operation::Operation;
 use crate::policy::authorized::Authorized;
@@ -48,4 +49,5 @@ impl<E: Engine> Perform<E::Op> for Performer<'_, E> {
 pub struct Tools {
     pub barrier: Arc<Barrier>,
     pub directory: Arc<Directory>,
+    pub counters: Arc<Counters>,
 }

@@ -102,6 +102,8 @@ actions! {
     AcknowledgeLedger = "acknowledge_ledger",
     ArchiveLedger = "archive_ledger",
     PruneLedger = "prune_ledger",
+    /// Another ledger asks for a cosignature of its checkpoint.
+    WitnessCheckpoint = "witness_checkpoint",
     // what goldfin does by itself
     RunJob = "run_job",
     /// A request that did not get as far as an operation: malformed, unknown path, no credential.

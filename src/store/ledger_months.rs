@@ -1,5 +1,5 @@
 //! The months of the ledger: partitions that are made ahead, and taken away once they are empty. What may be pruned, PostgreSQL decides
-//! (`migrations/0011_ledger_months.sql`); nothing here can take a month away that it refuses.
+//! (`migrations/0012_ledger_months.sql`); nothing here can take a month away that it refuses.
 
 use crate::model::clock::Timestamp;
 

@@ -37,12 +37,13 @@ def outlives(row: Row) -> bool:
 class Pruned:
     """A ledger of which one or two months are pruned and perhaps one more is archived. It takes the pruned rows out of the ledger."""
 
-    def __init__(self, ledger: Ledger, rng: random.Random) -> None:
+    def __init__(self, ledger: Ledger, rng: random.Random, ends: list[int] | None = None) -> None:
         self.ledger = ledger
         self.all = list(ledger.rows)
         count = len(self.all)
-        ends = sorted(rng.sample(range(1, count + 1), k=rng.choice([1, 2, 2, 3])))
-        pruned = rng.randrange(1, len(ends) + 1)
+        pruned = len(ends) if ends else 0
+        ends = ends or sorted(rng.sample(range(1, count + 1), k=rng.choice([1, 2, 2, 3])))
+        pruned = pruned or rng.randrange(1, len(ends) + 1)
         self.archives: list[dict[str, Any]] = []
         self.kept: list[Row] = []
         first = 1

@@ -360,7 +360,7 @@ def fill(connection: psycopg.Connection, ledgers: list[Ledger]) -> None:
 
 @pytest.mark.parametrize("number", range(DATABASES))
 def test_databases_whose_older_entries_were_pruned(real, duel_database, tmp_path, number):
-    rng, ledgers, archives, kept = random.Random(SEED + 3000 + number), [], [], []
+    rng, ledgers, all_pruned = random.Random(SEED + 3000 + number), [], []
     for at in range(STREAMS):
         first, length = rng.randrange(len(real.bodies) - 40), rng.randrange(8, 40)
         ledger = settle(real.bodies[first : first + length], 1000 + 17 * at, rng, real.keys)
@@ -368,17 +368,10 @@ def test_databases_whose_older_entries_were_pruned(real, duel_database, tmp_path
         mutation = rng.choice(OF_PRUNED)
         mutation(pruned, rng)
         ledgers.append((mutation.__name__, ledger))
-        archives += [row | {"stream": ledger.stream} for row in pruned.archives]
-        kept += pruned.kept
+        all_pruned.append(pruned)
     with psycopg.connect(duel_database) as connection:
         fill(connection, [ledger for _, ledger in ledgers])
-        columns = ("stream", *ARCHIVE_COLUMNS)
-        with connection.cursor().copy(f"COPY ledger_archive ({', '.join(columns)}) FROM STDIN") as copy:
-            for row in archives:
-                copy.write_row([row[name] for name in columns])
-        with connection.cursor().copy(f"COPY ledger_kept (stream, seq, body, mac, {', '.join(COLUMNS)}) FROM STDIN") as copy:
-            for row in kept:
-                copy.write_row([row.stream, row.seq, row.body.decode(), row.mac, *(row.columns[name] for name in COLUMNS)])
+        fill_archives(connection, all_pruned)
     for arguments, trust in (
         (["--mac-key", str(real.unseal_file)], Trust(real.keys.public, real.keys.mac)),
         (["--public-key", str(real.key_file)], Trust(real.keys.public)),
@@ -388,22 +381,40 @@ def test_databases_whose_older_entries_were_pruned(real, duel_database, tmp_path
             ours = mine(lambda: database.verify(trust))  # noqa: B023
         assert not differences(ours, theirs, ledgers, trust.mac_key is not None), f"GOLDFIN_DUEL_SEED={SEED}"
         assert {verdict for verdict, _ in ours[1].values()} >= {"sound", "tampered"}
-    # A checkpoint from before the cut: it is for the archives.
-    stream, root = ledgers[0][1].stream, bytes(32)
-    (path := tmp_path / "kept").write_bytes(note := sign(real.keys, stream, 1, root))
+
+
+def test_a_checkpoint_from_before_the_cut_is_for_the_archives(real, duel_database, tmp_path):
+    rng = random.Random(SEED + 5000)
+    ledger = settle(real.bodies[:12], 7, rng, real.keys)
+    bodies, pruned = [row.body for row in ledger.rows], Pruned(ledger, rng, [5, 8])
     with psycopg.connect(duel_database) as connection:
-        ledger = settle(real.bodies[:12], stream, rng, real.keys)
-        pruned = Pruned(ledger, rng)
         fill(connection, [ledger])
-        columns = ("stream", *ARCHIVE_COLUMNS)
-        for row in pruned.archives:
-            values = [(row | {"stream": stream})[name] for name in columns]
-            connection.execute(f"INSERT INTO ledger_archive ({', '.join(columns)}) VALUES ({', '.join(['%s'] * len(columns))})", values)
-    last = max(row["last"] for row in pruned.archives if row["pruned"])
-    with Database(duel_database) as database:
-        ours = mine(lambda: database.verify(Trust(real.keys.public, None, [note])))
-    theirs = real.goldfin("--database", duel_database, "--public-key", str(real.key_file), "--checkpoint", str(path))
-    assert ours[0] == theirs[0] == (4 if last > 1 or root != ledger.rows[0].leaf else 0)
+        fill_archives(connection, [pruned])
+    for size, root, code in [
+        (4, tree_root(bodies[:4]), 4),
+        (8, bytes(32), 4),
+        (8, tree_root(bodies[:8]), 0),
+        (9, tree_root(bodies[:9]), 0),
+        (9, bytes(32), 2),
+        (13, bytes(32), 3),
+    ]:
+        (path := tmp_path / "kept").write_bytes(note := sign(real.keys, 7, size, root))
+        with Database(duel_database) as database:
+            ours = mine(lambda: database.verify(Trust(real.keys.public, None, [note])))  # noqa: B023
+        theirs = real.goldfin("--database", duel_database, "--public-key", str(real.key_file), "--checkpoint", str(path))
+        assert ours == theirs and ours[0] == code, (size, code)
+
+
+def fill_archives(connection: psycopg.Connection, all_pruned: list[Pruned]) -> None:
+    columns = ("stream", *ARCHIVE_COLUMNS)
+    with connection.cursor().copy(f"COPY ledger_archive ({', '.join(columns)}) FROM STDIN") as copy:
+        for pruned in all_pruned:
+            for row in pruned.archives:
+                copy.write_row([pruned.ledger.stream, *(row[name] for name in ARCHIVE_COLUMNS)])
+    with connection.cursor().copy(f"COPY ledger_kept (stream, seq, body, mac, {', '.join(COLUMNS)}) FROM STDIN") as copy:
+        for pruned in all_pruned:
+            for row in pruned.kept:
+                copy.write_row([row.stream, row.seq, row.body.decode(), row.mac, *(row.columns[name] for name in COLUMNS)])
 
 
 def test_archives_that_go_on_from_each_other(real, tmp_path):

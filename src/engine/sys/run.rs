@@ -4,7 +4,7 @@ use goldfin_crypto::{AuthToken, Plaintext};
 
 use crate::model::change::Change;
 use crate::model::fault::Fault;
-use crate::model::reply::Reply;
+use crate::model::reply::{Answer, Reply};
 use crate::policy::authorized::Authorized;
 use crate::store::work::Work;
 
@@ -19,9 +19,14 @@ impl System {
             Op::Accounts(op) => self.run_accounts(op, permit.principal(), work).await,
             Op::Capabilities(op) => self.run_capabilities(op, permit.principal(), work).await,
             Op::OwnMounts(path) => own_mounts::run(&self.tools.directory.current(), path.as_deref()),
+            Op::Quotas(op) => self.run_quotas(op, work).await,
             Op::Ledger(op) => self.run_ledger(op, work).await,
             Op::Keys(op) => op.run(&self.tools.barrier, work).await,
             Op::AuditDevices => Ok(audit::devices()),
+            Op::Metrics => {
+                let text = Plaintext::from_text(self.tools.counters.to_text());
+                Ok(Reply::new(Answer::Stream("text/plain; version=0.0.4; charset=utf-8", text)))
+            }
             Op::Seal => Ok(Reply::nothing().then(Change::Sealed)),
         }
     }

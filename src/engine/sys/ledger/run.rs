@@ -37,6 +37,7 @@ impl System {
             LedgerOp::Summary(summary) => summary.run(work).await,
             LedgerOp::Tree(op) => self.run_tree(op, work).await,
             LedgerOp::Archive(op) => self.run_archive(op, work).await,
+            LedgerOp::Witness(op) => self.run_witness(op, work).await,
             LedgerOp::Verify { checkpoints } => {
                 let mut reading = Reading::begin(work.store()).await?;
                 let keys = Keys { log: self.log_key()?, mac: Some(self.tools.barrier.ledger()) };

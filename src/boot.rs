@@ -168,8 +168,9 @@ pub struct Verification<'a> {
 pub enum KeySource<'a> {
     /// The public key of the checkpoints: the tree is verified, and not the chain.
     Public(&'a Path),
-    /// The seal's key file, or the answer of `init` with its shares: opens both keys of the ledger, from the database's own seal.
-    Unseal(&'a Path),
+    /// The seal's key file, or the answer of `init` with its shares: opens both keys of the ledger, from a database's seal. A public key
+    /// that is given beside it has to be the same.
+    Unseal { file: &'a Path, public: Option<&'a Path> },
 }
 
 /// `goldfin audit verify --database URL`: verifies a database that no node needs to serve. `progress` is called with the number of entries
@@ -179,30 +180,10 @@ pub async fn verify_database(
     wanted: &Verification<'_>,
     progress: impl FnOnce(u64) -> Box<dyn Fn(u64) + Sync + Send>,
 ) -> Result<Report, BootError> {
-    let options: connect::PgConnectOptions =
-        url.parse().map_err(|_| BootError::new("the database's URL cannot be read; write it as postgresql://user@host/name"))?;
-    if url.split_once("://").is_some_and(|(_, rest)| rest.split_once('@').is_some_and(|(login, _)| login.contains(':')))
-        || url.contains("password=")
-    {
-        return Err(BootError::new(
-            "the database's URL holds a password, which other processes can read; put it into ~/.pgpass or PGPASSWORD",
-        ));
-    }
-    let store = connect::open_for_reading(options).await.map_err(BootError::new)?;
-    let unreadable = |_| BootError::new("the database holds no ledger of goldfin, or the login may not read it");
-    let keys = match wanted.keys {
-        KeySource::Public(file) => Keys { log: public_key(file)?, mac: None },
-        KeySource::Unseal(file) => {
-            let seal = keyring::read_seal(&store).await.map_err(unreadable)?;
-            let seal = seal.ok_or_else(|| BootError::new("the database's vault is not initialised"))?;
-            let unseal_key = key_file::read_any(file).map_err(BootError::new)?;
-            let root = shares::open_root(&seal, unseal_key).map_err(|_| BootError::new("the key does not open this database's seal"))?;
-            let barrier_key = shares::open_barrier_key(&seal, &root).map_err(BootError::new)?;
-            let log = LogKey::new(checkpoint_key(&barrier_key).map_err(BootError::new)?.verifying_key());
-            Keys { log, mac: Some(ledger_key(&barrier_key)) }
-        }
-    };
+    let store = open_for_reading(url).await?;
+    let keys = keys(wanted.keys, Some(&store)).await?;
     let kept = kept(&keys, wanted.checkpoints)?;
+    let unreadable = |_| BootError::new(UNREADABLE);
     let mut reading = Reading::begin(&store).await.map_err(unreadable)?;
     let expected = reading.expected().await.map_err(unreadable)?;
     let heard = progress(u64::try_from(expected).unwrap_or(0));
@@ -218,16 +199,60 @@ pub async fn verify_database(
     Ok(report)
 }
 
-/// `goldfin audit verify --archive PATH --public-key FILE`.
-pub fn verify_archive(paths: &[PathBuf], wanted: &Verification<'_>, progress: &dyn Fn(u64)) -> Result<Report, BootError> {
-    let KeySource::Public(file) = wanted.keys else {
-        return Err(BootError::new(
-            "an archive is verified with the public key of its checkpoints (`--public-key FILE`); the MAC key is opened by the database's seal",
-        ));
+/// `goldfin audit verify --archive PATH`. `seal` is the database whose seal opens the MAC key, where that is wanted.
+pub async fn verify_archive(
+    paths: &[PathBuf],
+    seal: Option<&str>,
+    wanted: &Verification<'_>,
+    progress: &dyn Fn(u64),
+) -> Result<Report, BootError> {
+    let store = match seal {
+        Some(url) => Some(open_for_reading(url).await?),
+        None => None,
     };
-    let keys = Keys { log: public_key(file)?, mac: None };
+    let keys = keys(wanted.keys, store.as_ref()).await?;
+    if let Some(store) = store {
+        store.close().await;
+    }
     let kept = kept(&keys, wanted.checkpoints)?;
     archive::verify(paths, &keys, &kept, progress).map_err(BootError)
+}
+
+const UNREADABLE: &str = "the database holds no ledger of goldfin, or the login may not read it";
+
+async fn open_for_reading(url: &str) -> Result<crate::store::Store, BootError> {
+    let options: connect::PgConnectOptions =
+        url.parse().map_err(|_| BootError::new("the database's URL cannot be read; write it as postgresql://user@host/name"))?;
+    if url.split_once("://").is_some_and(|(_, rest)| rest.split_once('@').is_some_and(|(login, _)| login.contains(':')))
+        || url.contains("password=")
+    {
+        return Err(BootError::new(
+            "the database's URL holds a password, which other processes can read; put it into ~/.pgpass or PGPASSWORD",
+        ));
+    }
+    connect::open_for_reading(options).await.map_err(BootError::new)
+}
+
+async fn keys(wanted: KeySource<'_>, store: Option<&crate::store::Store>) -> Result<Keys, BootError> {
+    let (file, public) = match wanted {
+        KeySource::Public(file) => return Ok(Keys { log: public_key(file)?, mac: None }),
+        KeySource::Unseal { file, public } => (file, public),
+    };
+    let store = store.ok_or_else(|| {
+        BootError::new("the MAC key is opened by a database's seal: give `--seal URL`, or the public key alone (`--public-key FILE`)")
+    })?;
+    let seal = keyring::read_seal(store).await.map_err(|_| BootError::new(UNREADABLE))?;
+    let seal = seal.ok_or_else(|| BootError::new("the database's vault is not initialised"))?;
+    let unseal_key = key_file::read_any(file).map_err(BootError::new)?;
+    let root = shares::open_root(&seal, unseal_key).map_err(|_| BootError::new("the key does not open this database's seal"))?;
+    let barrier_key = shares::open_barrier_key(&seal, &root).map_err(BootError::new)?;
+    let log = LogKey::new(checkpoint_key(&barrier_key).map_err(BootError::new)?.verifying_key());
+    if let Some(public) = public
+        && public_key(public)? != log
+    {
+        return Err(BootError::new("the public key is not that of the vault which the key opens"));
+    }
+    Ok(Keys { log, mac: Some(ledger_key(&barrier_key)) })
 }
 
 fn public_key(file: &Path) -> Result<LogKey, BootError> {

@@ -108,7 +108,7 @@ fn verify_offline(wanted: &OfflineVerification, options: GlobalOptions) -> ExitC
         ExitCode::from(4)
     };
     let keys = match (&wanted.public_key, &wanted.mac_key) {
-        (_, Some(file)) => KeySource::Unseal(file),
+        (public, Some(file)) => KeySource::Unseal { file, public: public.as_deref() },
         (Some(file), None) => KeySource::Public(file),
         (None, None) => {
             return told(
@@ -119,15 +119,12 @@ fn verify_offline(wanted: &OfflineVerification, options: GlobalOptions) -> ExitC
     let verification = Verification { keys, checkpoints: &wanted.checkpoints, resume: wanted.resume };
     let report = match &wanted.ledger {
         OfflineLedger::Database(url) => {
-            // On one thread: waking another for each piece that PostgreSQL sends would cost more than checking what is in it.
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(BootError::new);
-            boot::harden();
             let progress = |total| -> Box<dyn Fn(u64) + Sync + Send> { Box::new(goldfin_cli::progress_of_entries(Some(total))) };
-            runtime.and_then(|runtime| runtime.block_on(boot::verify_database(url, &verification, progress)))
+            block_on_this_thread(boot::verify_database(url, &verification, progress))
         }
-        OfflineLedger::Archive(paths) => {
-            boot::harden();
-            boot::verify_archive(paths, &verification, &goldfin_cli::progress_of_entries(None))
+        OfflineLedger::Archive(paths, seal) => {
+            let progress = goldfin_cli::progress_of_entries(None);
+            block_on_this_thread(boot::verify_archive(paths, seal.as_deref(), &verification, &progress))
         }
     };
     match report {
@@ -138,6 +135,13 @@ fn verify_offline(wanted: &OfflineVerification, options: GlobalOptions) -> ExitC
         }
         Err(error) => told(&error.to_string()),
     }
+}
+
+/// For a verification: waking another thread for each piece that PostgreSQL sends would cost more than checking what is in it.
+fn block_on_this_thread<T>(work: impl Future<Output = Result<T, BootError>>) -> Result<T, BootError> {
+    boot::harden();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(BootError::new)?;
+    runtime.block_on(work)
 }
 
 fn block_on<T>(work: impl Future<Output = Result<T, BootError>>) -> Result<T, BootError> {

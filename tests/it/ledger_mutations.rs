@@ -193,6 +193,26 @@ fn an_archive_is_verified_and_a_verification_goes_on_from_a_kept_checkpoint() {
     assert_eq!(verify(&lines, &[]), (0, Value::Null));
     assert_eq!(verify(&lines, &["--checkpoint", kept]), (0, Value::Null));
     assert_eq!(verify(&lines.replacen("\"status\":2", "\"status\":4", 1), &[]).0, 2);
+    // With the MAC key, which a database's seal opens, the place is exact; a key that opens nothing says nothing.
+    let seal = format!("postgresql:///copy?host={}&user=postgres", server.socket().display());
+    let unseal = server.variable("GOLDFIN_UNSEAL_KEYS_FILE").to_owned();
+    let with_mac = |text: &str, more: &[&str]| {
+        std::fs::write(&archive, text).unwrap();
+        let arguments = ["audit", "verify", "--format", "json", "--archive", archive.to_str().unwrap(), "--mac-key", &unseal];
+        let (code, out, _) = goldfin(&server, &[&arguments[..], more].concat());
+        (code, serde_json::from_str::<Value>(&out).map_or(Value::Null, |report| report["streams"][0]["seq"].clone()))
+    };
+    assert_eq!(with_mac(&lines, &["--seal", &seal]), (0, Value::Null));
+    assert_eq!(with_mac(&lines, &["--seal", &seal, "--public-key", key]), (0, Value::Null));
+    assert_eq!(with_mac(&lines, &[]).0, 4);
+    let late = usize::try_from(copy.sizes[0]).unwrap() + 1;
+    let line = lines.lines().nth(late).unwrap();
+    let body = format!("{}}}", line[..line.len() - 148].replace("\"status\":2", "\"status\":4"));
+    let leaf = goldfin_ledger::hex(&goldfin_ledger::leaf_hash(body.as_bytes()));
+    let forged = format!("{},\"mac\":\"{}\",\"leaf\":\"{leaf}\"}}", &body[..body.len() - 1], &line[line.len() - 140..line.len() - 76]);
+    let forged = lines.replace(line, &forged);
+    assert_eq!(with_mac(&forged, &["--seal", &seal]), (2, json!(late + 1)));
+    assert_eq!(verify(&forged, &["--checkpoint", kept]), (2, json!(1)), "the public key alone knows no place before a checkpoint");
     let shorter: String = lines.lines().take(3).map(|line| format!("{line}\n")).collect();
     assert_eq!(verify(&shorter, &["--checkpoint", kept]), (3, json!(3)));
     let gap: String = lines.lines().enumerate().filter(|(at, _)| *at != 4).map(|(_, line)| format!("{line}\n")).collect();

@@ -48,9 +48,15 @@ def _verify(options: argparse.Namespace) -> Report:
         with Database(options.database) as database:
             keys = None if unseal is None else database.seal().open(unseal)
             return database.verify(_trust(key, keys, checkpoints))
+    if options.mac_key and not (options.archive and options.seal):
+        raise CannotVerify("the MAC key is opened by the seal of a database; give --database, or --archive and --seal, or the public key alone")
+    keys = None
     if options.mac_key:
-        raise CannotVerify("the MAC key is opened by the seal of a database; give --database, or the public key alone")
-    trust = _trust(key, None, checkpoints)
+        from .database import Database
+
+        with Database(options.seal) as database:
+            keys = database.seal().open(read_unseal_key(_read(options.mac_key).decode(errors="replace")))
+    trust = _trust(key, keys, checkpoints)
     if options.archive:
         return verify_archive(options.archive, trust)
     from .server import Server
@@ -145,8 +151,9 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument("--server", metavar="URL", help="a goldfin, https://host:port; with VAULT_TOKEN or --token-file")
     parser.add_argument("--public-key", metavar="FILE", type=Path, help="the public key of the checkpoints")
     parser.add_argument(
-        "--mac-key", metavar="FILE", type=Path, help="the seal's key file, or the answer of `goldfin init` (with --database)"
+        "--mac-key", metavar="FILE", type=Path, help="the seal's key file, or the answer of `goldfin init` (with --database, or --seal)"
     )
+    parser.add_argument("--seal", metavar="URL", help="the database whose seal the MAC key opens (with --archive)")
     parser.add_argument(
         "--checkpoint", metavar="FILE", type=Path, action="append", default=[], help="a checkpoint kept from before; may be given again"
     )

@@ -177,10 +177,14 @@ def test_archives(real, tmp_path, number):
     # The first entry of an archive has to be readable: one that is not would end it all with 4.
     sound = archive_lines(settle(real.bodies[:3], 999, rng, real.keys))
     archive.write_bytes(b"".join(sound + mixed))
-    theirs = real.goldfin("--archive", str(archive), "--public-key", str(real.key_file))
-    ours = mine(lambda: verify_archive(archive, Trust(real.keys.public)))
-    assert not differences(ours, theirs, ledgers, False), f"GOLDFIN_DUEL_SEED={SEED}"
-    assert len(ours[1]) > STREAMS * 0.9 and len({verdict for verdict, _ in ours[1].values()}) == 3
+    for arguments, trust in (
+        (["--public-key", str(real.key_file)], Trust(real.keys.public)),
+        (["--mac-key", str(real.unseal_file), "--seal", real.url], Trust(real.keys.public, real.keys.mac)),
+    ):
+        theirs = real.goldfin("--archive", str(archive), *arguments)
+        ours = mine(lambda: verify_archive(archive, trust))  # noqa: B023
+        assert not differences(ours, theirs, ledgers, False), f"GOLDFIN_DUEL_SEED={SEED}"
+        assert len(ours[1]) > STREAMS * 0.9 and len({verdict for verdict, _ in ours[1].values()}) == 3
 
 
 def test_every_bit_of_an_entry(real, tmp_path):

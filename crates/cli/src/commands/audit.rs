@@ -47,7 +47,8 @@ Examples:
   goldfin audit verify --checkpoint yesterday.checkpoint
   goldfin audit verify --database postgresql://auditor@db/goldfin --mac-key unseal-keys.json
   goldfin audit verify --archive ledger.ndjson --public-key ledger.key --checkpoint yesterday.checkpoint
-  goldfin audit verify --archive 2026-01.ndjson.gz --archive 2026-02.ndjson.gz --public-key ledger.key")]
+  goldfin audit verify --archive 2026-01.ndjson.gz --archive 2026-02.ndjson.gz --public-key ledger.key
+  goldfin audit verify --archive ledger.ndjson --mac-key unseal-keys.json --seal postgresql://auditor@db/goldfin")]
 pub struct Verify {
     /// A checkpoint kept from before, a signed note; nothing before it may have changed
     #[arg(long, value_name = "FILE")]
@@ -67,6 +68,9 @@ struct OfflineArguments {
     /// Verify an exported ledger, or archives: a folder, or a file, compressed or not; may be given again for files that go on from each other
     #[arg(long, value_name = "PATH")]
     archive: Vec<PathBuf>,
+    /// With --archive and --mac-key: the database whose seal the key opens
+    #[arg(long, value_name = "URL", requires_all = ["archive", "mac_key"])]
+    seal: Option<String>,
     #[command(flatten)]
     keys: KeyFiles,
 }
@@ -96,7 +100,8 @@ pub struct OfflineVerification {
 pub enum OfflineLedger {
     /// A PostgreSQL URL; a password in it must be refused, it was an argument.
     Database(String),
-    Archive(Vec<PathBuf>),
+    /// Files, and the database whose seal opens the MAC key.
+    Archive(Vec<PathBuf>, Option<String>),
 }
 
 impl Audit {
@@ -105,7 +110,7 @@ impl Audit {
         let ledger = match (&verify.offline.database, verify.offline.archive.as_slice()) {
             (Some(url), _) => OfflineLedger::Database(url.clone()),
             (None, []) => return None,
-            (None, paths) => OfflineLedger::Archive(paths.to_vec()),
+            (None, paths) => OfflineLedger::Archive(paths.to_vec(), verify.offline.seal.clone()),
         };
         let KeyFiles { public_key, mac_key } = &verify.offline.keys;
         Some(OfflineVerification {

@@ -80,7 +80,8 @@ impl House {
             let fault = Fault::invalid("response wrapping is not supported yet, leave `X-Vault-Wrap-TTL` out");
             return self.refuse(&asked, &who, Some(&mount), fault, Facts::default()).await;
         }
-        let body = match Node::of_body(&body) {
+        let read = if is_plain_text(mount.kind, &tail) { Node::of_text(&body) } else { Node::of_body(&body) };
+        let body = match read {
             Ok(node) => node,
             Err(fault) => return self.refuse(&asked, &who, Some(&mount), fault, Facts::default()).await,
         };
@@ -179,9 +180,15 @@ impl House {
     }
 }
 
-/// Where a caller without auth token gets as far as a parse: logins only. Everything else is refused alike, whatever is there.
+/// Where a caller without auth token gets as far as a parse: logins, and ledgers that prove themselves by their signature. Everything else
+/// is refused alike, whatever is there.
 fn open_to_strangers(kind: Kind, tail: &str) -> bool {
-    kind.is_login() && (tail == "login" || tail.starts_with("login/"))
+    kind.is_login() && (tail == "login" || tail.starts_with("login/")) || is_plain_text(kind, tail)
+}
+
+/// Where the body is text of another's protocol (C2SP tlog-witness).
+fn is_plain_text(kind: Kind, tail: &str) -> bool {
+    kind == Kind::System && tail == "ledger/witness/add-checkpoint"
 }
 
 pub(super) fn malformed_fault(malformed: Malformed) -> Fault {

@@ -14,6 +14,7 @@ mod ledger_mutations;
 mod ledger_reading;
 mod ledger_search;
 mod ledger_tree;
+mod ledger_witness;
 mod limits;
 mod login;
 mod mixed;

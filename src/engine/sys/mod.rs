@@ -17,6 +17,8 @@ mod run;
 
 use std::sync::Arc;
 
+use goldfin_ledger::note::LogKey;
+
 use crate::audit::recorder::Running;
 use crate::model::call::Call;
 use crate::model::clock::Clock;
@@ -35,12 +37,14 @@ pub struct System {
     tools: Tools,
     rules: Arc<Rules>,
     clock: Clock,
+    /// The ledgers that this one is a witness of.
+    witness_of: Arc<[LogKey]>,
 }
 
 impl System {
     #[must_use]
-    pub fn new(tools: Tools, rules: Arc<Rules>, clock: Clock) -> Self {
-        Self { tools, rules, clock }
+    pub fn new(tools: Tools, rules: Arc<Rules>, clock: Clock, witness_of: Arc<[LogKey]>) -> Self {
+        Self { tools, rules, clock, witness_of }
     }
 }
 

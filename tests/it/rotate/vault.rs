@@ -94,6 +94,7 @@ impl Vault {
             clock,
             strangers,
             shipping: None,
+            witnesses: std::sync::Arc::new([]),
         };
         Self { workshop, rotate, postgres, _writer: writer, _folder: folder }
     }

@@ -10,8 +10,10 @@ COMMENT ON TABLE ledger_stream IS 'One stream per node; the node that writes it 
 CREATE TABLE ledger_head (
     stream integer PRIMARY KEY REFERENCES ledger_stream,
     seq    bigint NOT NULL CHECK (seq >= 0),
-    mac    bytea  NOT NULL
+    mac    bytea  NOT NULL,
+    appended_after bigint NOT NULL DEFAULT 0
 );
+COMMENT ON COLUMN ledger_head.appended_after IS 'where the newest append began: nobody is named beside an entry of an older one';
 
 CREATE TABLE ledger_entry (
     stream   integer     NOT NULL,
@@ -26,8 +28,9 @@ CREATE TABLE ledger_entry (
     change   text        COLLATE "C",
     body     text        NOT NULL,
     mac      bytea       NOT NULL,
-    PRIMARY KEY (stream, seq)
-);
+    -- A key of a partitioned table holds what it is partitioned by. That a number is given once, ledger_append sees to.
+    PRIMARY KEY (stream, seq, time)
+) PARTITION BY RANGE (time);
 COMMENT ON TABLE ledger_entry IS 'One entry per request. body holds the canonical bytes (one line of JSON); the other columns repeat parts of it for searching and are checked against it';
 COMMENT ON COLUMN ledger_entry.mac IS 'HMAC(K, stream, seq, the mac before, leaf hash of body)';
 COMMENT ON COLUMN ledger_entry.change IS 'what other nodes must forget';
@@ -44,8 +47,8 @@ CREATE TABLE ledger_subject (
     class   text        COLLATE "C" NOT NULL,
     time    timestamptz NOT NULL,
     count   bigint      NOT NULL CHECK (count > 0),
-    PRIMARY KEY (stream, seq, subject, class)
-);
+    PRIMARY KEY (stream, seq, subject, class, time)
+) PARTITION BY RANGE (time);
 COMMENT ON TABLE ledger_subject IS 'The data subjects of entries that concern several, repeated from their bodies for searching; the verifier compares the two. An entry of one subject has it in its column';
 CREATE INDEX ledger_subject_subject ON ledger_subject (subject, time);
 
@@ -109,7 +112,7 @@ BEGIN
     IF current_setting('synchronous_commit') NOT IN ('on', 'remote_apply') THEN
         RAISE EXCEPTION 'the ledger is written with synchronous_commit on' USING ERRCODE = 'GF003';
     END IF;
-    UPDATE public.ledger_head SET seq = p_after + v_count, mac = p_mac[v_count]
+    UPDATE public.ledger_head SET seq = p_after + v_count, mac = p_mac[v_count], appended_after = p_after
         WHERE stream = p_stream AND seq = p_after AND mac = p_after_mac;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'the stream does not end where the writer believes' USING ERRCODE = 'GF002';
@@ -132,8 +135,9 @@ BEGIN
     IF cardinality(p_seq) = 0 THEN
         RETURN 0;
     END IF;
-    -- Nobody is named in an entry that was there before.
-    IF EXISTS (SELECT FROM public.ledger_entry e WHERE e.stream = p_stream AND e.seq = p_seq[1] AND e.xmin <> pg_current_xact_id()::xid) THEN
+    -- Nobody is named in an entry that was there before. The head tells; the entries would have to be looked for in every partition.
+    IF NOT EXISTS (SELECT FROM public.ledger_head h WHERE h.stream = p_stream AND h.xmin = pg_current_xact_id()::xid
+                       AND p_seq[1] > h.appended_after AND p_seq[cardinality(p_seq)] <= h.seq) THEN
         RAISE EXCEPTION 'the entry was written before' USING ERRCODE = 'GF002';
     END IF;
     INSERT INTO public.ledger_subject (stream, seq, subject, class, time, count)

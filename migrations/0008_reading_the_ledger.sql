@@ -3,21 +3,29 @@
 -- Request ids are UUIDs of version 7: they grow with the time, so that a few pages per range of blocks hold each of them.
 CREATE INDEX ledger_entry_request ON ledger_entry USING brin (request) WITH (autosummarize = on);
 
--- How many entries of a stream are older than a moment: the times of a stream never go back, so a bisection over the primary key finds
--- it without an index on the time. What is missing at the beginning counts as older.
+-- How many entries of a stream are older than a moment: the times of a stream never go back, so within the moment's month, which is one
+-- partition, a bisection over the primary key finds it without an index on the time. What is missing at the beginning counts as older.
 CREATE FUNCTION ledger_seq_before(p_stream integer, p_time timestamptz) RETURNS bigint
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, public, pg_temp AS
 $$
 DECLARE
-    v_low  bigint := 0;
+    v_from timestamptz := date_trunc('month', p_time, 'UTC');
+    v_to   timestamptz := (v_from AT TIME ZONE 'UTC' + interval '1 month') AT TIME ZONE 'UTC';
+    v_low  bigint;
     v_high bigint;
     v_mid  bigint;
     v_time timestamptz;
 BEGIN
-    SELECT h.seq INTO v_high FROM public.ledger_head h WHERE h.stream = p_stream;
+    SELECT min(e.seq) - 1, max(e.seq) INTO v_low, v_high FROM public.ledger_entry e
+        WHERE e.stream = p_stream AND e.time >= v_from AND e.time < v_to;
+    IF v_low IS NULL THEN
+        SELECT min(e.seq) - 1 INTO v_low FROM public.ledger_entry e WHERE e.stream = p_stream AND e.time >= v_to;
+        RETURN coalesce(v_low, (SELECT h.seq FROM public.ledger_head h WHERE h.stream = p_stream));
+    END IF;
     WHILE v_low < v_high LOOP
         v_mid := (v_low + v_high + 1) / 2;
-        SELECT e.time INTO v_time FROM public.ledger_entry e WHERE e.stream = p_stream AND e.seq = v_mid;
+        SELECT e.time INTO v_time FROM public.ledger_entry e
+            WHERE e.stream = p_stream AND e.seq = v_mid AND e.time >= v_from AND e.time < v_to;
         IF NOT FOUND OR v_time < p_time THEN
             v_low := v_mid;
         ELSE

@@ -57,6 +57,7 @@ pub struct Node {
     pub erasures: Option<std::path::PathBuf>,
     pub key_file: Option<std::path::PathBuf>,
     pub ledger: LedgerAnchor,
+    pub clock: Clock,
     pub tls: TlsFiles,
     pub address: std::net::SocketAddr,
     pub public: Option<String>,
@@ -117,7 +118,14 @@ pub async fn server(config: Config, acknowledged: Option<(StreamId, i64)>) -> Re
         node: config.node,
         erasures: config.seal.erasures,
         key_file: config.seal.key_file,
-        ledger: LedgerAnchor { high_water: config.ledger.high_water.map(HighWater::new), acknowledged, witnesses, witness_of },
+        ledger: LedgerAnchor {
+            high_water: config.ledger.high_water.map(HighWater::new),
+            archive: config.ledger.archive,
+            acknowledged,
+            witnesses,
+            witness_of,
+        },
+        clock: Clock::system(),
         tls: config.tls,
         address: config.listen.address,
         public: config.listen.public,
@@ -131,6 +139,14 @@ pub async fn server(config: Config, acknowledged: Option<(StreamId, i64)>) -> Re
 /// `goldfin server migrate`: applies the migrations as the login that the configuration names.
 pub async fn migrate(config: &Config) -> Result<(), BootError> {
     prepare(&config.database.options().map_err(BootError::new)?).await
+}
+
+/// `goldfin server retention`: says how long entries of the ledger are kept at least, as the login that the configuration names.
+pub async fn set_retention(config: &Config, days: i32) -> Result<(), BootError> {
+    let options = config.database.options().map_err(BootError::new)?;
+    let before = connect::set_retention(&options, days).await.map_err(BootError::new)?;
+    tracing::info!(before, days, "the days that entries of the ledger are kept at least; an entry will tell of it");
+    Ok(())
 }
 
 /// Applies the migrations with a login that may become the owner.
@@ -185,7 +201,7 @@ pub async fn verify_database(
 
 /// `goldfin audit verify --archive PATH`. `seal` is the database whose seal opens the MAC key, where that is wanted.
 pub async fn verify_archive(
-    path: &Path,
+    paths: &[PathBuf],
     seal: Option<&str>,
     wanted: &Verification<'_>,
     progress: &dyn Fn(u64),
@@ -199,7 +215,7 @@ pub async fn verify_archive(
         store.close().await;
     }
     let kept = kept(&keys, wanted.checkpoints)?;
-    archive::verify(path, &keys, &kept, progress).map_err(BootError)
+    archive::verify(paths, &keys, &kept, progress).map_err(BootError)
 }
 
 const UNREADABLE: &str = "the database holds no ledger of goldfin, or the login may not read it";
@@ -264,7 +280,7 @@ pub fn check(config: &Config) -> Result<(), BootError> {
 impl Running {
     /// Opens everything and listens. Nothing is answered before [`Self::serve`].
     pub async fn start(node: Node) -> Result<Self, BootError> {
-        let clock = Clock::system();
+        let clock = node.clock;
         let tls = Arc::new(Tls::load(node.tls).map_err(BootError::new)?);
         let store = node.access.open().await.map_err(BootError::new)?;
         let founding = Founding {

@@ -109,6 +109,8 @@ pub struct Ledger {
     /// A file outside of the database that says how far this node's stream is: a database that was set back is then refused. Goldfin
     /// writes it; the folder must be writable by goldfin.
     pub high_water: Option<PathBuf>,
+    /// The folder that archives of months are written to, which goldfin may write. Only a node that has one archives and prunes.
+    pub archive: Option<PathBuf>,
     /// Who is shown this node's checkpoints (C2SP tlog-witness), and asked at the start whether the database was set back.
     #[serde(default)]
     pub witnesses: Vec<WitnessedBy>,

@@ -61,6 +61,14 @@ enum ServerAction {
     Migrate,
     /// Read the configuration and say whether it would do
     Check,
+    /// Say how many days entries of the ledger are kept at least; the configuration's login must be goldfin_migrator
+    ///
+    /// 2192, six years, unless it is changed. Only what is archived and older can be pruned. An entry of the ledger tells of each change.
+    Retention {
+        /// At least 1
+        #[arg(long, value_parser = clap::value_parser!(i32).range(1..=36525))]
+        days: i32,
+    },
 }
 
 fn main() -> ExitCode {
@@ -89,6 +97,7 @@ fn run_server(options: &ServerOptions) -> Result<(), BootError> {
         None => block_on(boot::server(config, options.acknowledge_rollback)),
         Some(ServerAction::Migrate) => block_on(boot::migrate(&config)),
         Some(ServerAction::Check) => boot::check(&config),
+        Some(ServerAction::Retention { days }) => block_on(boot::set_retention(&config, days)),
     }
 }
 
@@ -113,9 +122,9 @@ fn verify_offline(wanted: &OfflineVerification, options: GlobalOptions) -> ExitC
             let progress = |total| -> Box<dyn Fn(u64) + Sync + Send> { Box::new(goldfin_cli::progress_of_entries(Some(total))) };
             block_on_this_thread(boot::verify_database(url, &verification, progress))
         }
-        OfflineLedger::Archive(path, seal) => {
+        OfflineLedger::Archive(paths, seal) => {
             let progress = goldfin_cli::progress_of_entries(None);
-            block_on_this_thread(boot::verify_archive(path, seal.as_deref(), &verification, &progress))
+            block_on_this_thread(boot::verify_archive(paths, seal.as_deref(), &verification, &progress))
         }
     };
     match report {

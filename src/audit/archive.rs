@@ -1,11 +1,13 @@
 //! Verifying an archive: NDJSON files as `docs/ledger-format.md` describes them. Nothing of an archive is believed; it is read twice, first
-//! for what may stand anywhere, then for the entries in their order.
+//! for what may stand anywhere, then for the entries in their order. Several files go on from each other.
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use flate2::bufread::GzDecoder;
+use goldfin_crypto::digest::Sha256Sum;
 use goldfin_ledger::note::Checkpoint;
 use goldfin_ledger::tree::Edge;
 use goldfin_ledger::{hex, unhex};
@@ -50,12 +52,32 @@ struct EdgeLine {
     hashes: Vec<String>,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ArchiveLine {
+    archive: u32,
+    log: String,
+    #[serde(rename = "key")]
+    _key: String,
+    stream: i32,
+    #[serde(rename = "node")]
+    _node: String,
+    #[serde(rename = "month")]
+    _month: String,
+    #[serde(rename = "first")]
+    _first: i64,
+    last: i64,
+}
+
 /// What is known of a stream before its entries.
 #[derive(Debug, Default)]
 struct Around {
     claims: Vec<Claim>,
     head: Option<HeadLine>,
-    edge: Option<EdgeLine>,
+    /// By size: the smallest says where the archive begins.
+    edges: BTreeMap<u64, EdgeLine>,
+    /// Where its files say that they end.
+    last: i64,
 }
 
 /// An entry's line, cut.
@@ -65,12 +87,12 @@ struct Cut<'a> {
     leaf: &'a str,
 }
 
-/// Verifies a file, or a folder of them. The error says why nothing can be said; `progress` hears of every entry.
-pub fn verify(path: &Path, keys: &Keys, trusted: &[Checkpoint], progress: &dyn Fn(u64)) -> Result<Report, String> {
-    let files = files(path)?;
+/// Verifies files, or folders of them. The error says why nothing can be said; `progress` hears of every entry.
+pub fn verify(paths: &[PathBuf], keys: &Keys, trusted: &[Checkpoint], progress: &dyn Fn(u64)) -> Result<Report, String> {
+    let files = files(paths)?;
     let mut around: BTreeMap<i32, Around> = BTreeMap::new();
     let mut entries = false;
-    for_each_line(&files, |line| gather(line, &mut around, &mut entries))?;
+    for_each_line(&files, |line| gather(line, keys, &mut around, &mut entries))?;
     if !entries && around.is_empty() && trusted.is_empty() {
         return Err("the archive holds no line of a ledger".to_owned());
     }
@@ -133,33 +155,48 @@ impl Under<'_> {
 
 fn begin<'a>(stream: i32, around: &Around, keys: &'a Keys, trusted: &[Checkpoint]) -> Result<Check<'a>, String> {
     let mut check = Check::new(keys, StreamId(stream), trusted);
-    if let Some(line) = &around.edge {
-        let hashes: Option<Vec<[u8; 32]>> = line.hashes.iter().map(|hash| unhex(hash)).collect();
-        let edge = hashes.and_then(|hashes| Edge::from_parts(line.size, hashes));
-        let root = edge.as_ref().map(Edge::root);
-        let hidden = |kept: &&Checkpoint| kept.size < line.size || (kept.size == line.size && Some(kept.root) != root);
+    let mut edges = around.edges.values();
+    if let Some(line) = edges.next() {
+        let edge = edge_of(line)?;
+        let hidden = |kept: &&Checkpoint| kept.size < line.size || (kept.size == line.size && kept.root != edge.root());
         if trusted.iter().filter(|kept| kept.stream == stream).any(|kept| hidden(&kept)) {
             return Err(format!("the archive of stream {stream} begins behind a kept checkpoint, which it says nothing about"));
         }
         let of_stream = trusted.iter().filter(|checkpoint| checkpoint.stream == stream).copied();
-        let signed = around.claims.iter().filter_map(|claim| Checkpoint::open(claim.note.as_bytes(), &keys.log).ok());
-        let vouched = of_stream
-            .chain(signed)
-            .any(|checkpoint| checkpoint.stream == stream && checkpoint.size == line.size && Some(checkpoint.root) == root);
-        let (true, Some(edge), Some(mac)) = (vouched, edge, unhex(&line.mac)) else {
+        let signed = around.claims.iter().filter_map(|claim| claim.opened(keys, StreamId(stream)));
+        let vouches = |known: &Checkpoint| known.stream == stream && known.size == line.size && known.root == edge.root();
+        let vouched = line.size == 0 || of_stream.chain(signed).any(|known| vouches(&known));
+        let (true, Some(mac)) = (vouched, mac_of(line)) else {
             return Err(format!(
                 "the archive of stream {stream} does not begin at entry 1, and no checkpoint vouches for what is before it"
             ));
         };
-        check.resume(edge, mac.to_vec());
+        check.resume(edge, mac);
     }
+    for line in edges {
+        check.expect(line.size, Some(edge_of(line)?.root()));
+    }
+    check.at_least(around.last);
     around.claims.iter().for_each(|claim| check.claim(claim));
     Ok(check)
 }
 
+fn edge_of(line: &EdgeLine) -> Result<Edge, String> {
+    let hashes: Option<Vec<[u8; 32]>> = line.hashes.iter().map(|hash| unhex(hash)).collect();
+    hashes.and_then(|hashes| Edge::from_parts(line.size, hashes)).ok_or_else(unreadable)
+}
+
+/// That of entry 0 is none.
+fn mac_of(line: &EdgeLine) -> Option<Vec<u8>> {
+    if line.size == 0 { line.mac.is_empty().then(Vec::new) } else { unhex(&line.mac).map(Vec::from) }
+}
+
+fn unreadable() -> String {
+    "the archive holds a line that cannot be read".to_owned()
+}
+
 /// Takes a line that is not an entry.
-fn gather(line: &[u8], around: &mut BTreeMap<i32, Around>, entries: &mut bool) -> Result<(), String> {
-    let unreadable = || "the archive holds a line that cannot be read".to_owned();
+fn gather(line: &[u8], keys: &Keys, around: &mut BTreeMap<i32, Around>, entries: &mut bool) -> Result<(), String> {
     if line.starts_with(b"{\"v\":") {
         *entries = true;
         return Ok(());
@@ -177,10 +214,20 @@ fn gather(line: &[u8], around: &mut BTreeMap<i32, Around>, entries: &mut bool) -
         }
     } else if line.starts_with(b"{\"edge\":") {
         let line: EdgeLine = serde_json::from_slice(line).map_err(|_| unreadable())?;
-        let readable = line.edge == 1;
-        if around.entry(line.stream).or_default().edge.replace(line).is_some() || !readable {
+        let readable = line.edge == 1 && i64::try_from(line.size).is_ok() && mac_of(&line).is_some();
+        if around.entry(line.stream).or_default().edges.insert(line.size, line).is_some() || !readable {
             return Err(unreadable());
         }
+    } else if line.starts_with(b"{\"archive\":") {
+        let line: ArchiveLine = serde_json::from_slice(line).map_err(|_| unreadable())?;
+        if line.archive != 1 {
+            return Err(unreadable());
+        }
+        if line.log != keys.log.log_id() {
+            return Err("the archive is of another ledger than the public key".to_owned());
+        }
+        let of_stream = around.entry(line.stream).or_default();
+        of_stream.last = of_stream.last.max(line.last);
     } else {
         return Err(unreadable());
     }
@@ -198,19 +245,27 @@ fn cut(line: &[u8]) -> Option<Cut<'_>> {
     Some(Cut { body: format!("{body}}}"), mac: unhex(mac)?, leaf })
 }
 
-fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
-    let unreadable = |error: std::io::Error| format!("the archive {} cannot be read: {error}", path.display());
-    if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
+/// In the byte order of their names, so that the months of a stream come one behind the other.
+fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(unreadable)? {
-        let file = entry.map_err(unreadable)?.path();
-        if file.extension().is_some_and(|extension| extension == "ndjson") {
-            files.push(file);
+    for path in paths {
+        let unreadable = |error: std::io::Error| format!("the archive {} cannot be read: {error}", path.display());
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        for entry in std::fs::read_dir(path).map_err(unreadable)? {
+            let file = entry.map_err(unreadable)?.path();
+            let name = file.file_name().unwrap_or_default().as_encoded_bytes();
+            if name.ends_with(b".ndjson") || name.ends_with(b".ndjson.gz") {
+                files.push(file);
+            }
         }
     }
-    files.sort_by(|a, b| a.as_os_str().as_encoded_bytes().cmp(b.as_os_str().as_encoded_bytes()));
+    files.sort_by(|a, b| {
+        let name = |path: &PathBuf| path.file_name().unwrap_or_default().as_encoded_bytes().to_vec();
+        name(a).cmp(&name(b)).then_with(|| a.cmp(b))
+    });
     Ok(files)
 }
 
@@ -218,7 +273,7 @@ fn for_each_line(files: &[PathBuf], mut take: impl FnMut(&[u8]) -> Result<(), St
     let mut line = Vec::new();
     for path in files {
         let unreadable = |error: std::io::Error| format!("the archive {} cannot be read: {error}", path.display());
-        let mut reader = BufReader::with_capacity(1 << 20, File::open(path).map_err(unreadable)?);
+        let mut reader = open(path).map_err(unreadable)?;
         loop {
             line.clear();
             if reader.read_until(b'\n', &mut line).map_err(unreadable)? == 0 {
@@ -228,6 +283,42 @@ fn for_each_line(files: &[PathBuf], mut take: impl FnMut(&[u8]) -> Result<(), St
         }
     }
     Ok(())
+}
+
+/// The digest of a file's lines, which is that of its record.
+pub fn digest_of(path: &Path) -> std::io::Result<[u8; 32]> {
+    let (mut reader, mut sum) = (open(path)?, Sha256Sum::default());
+    loop {
+        let bytes = reader.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(sum.finish());
+        }
+        sum.update(bytes);
+        let read = bytes.len();
+        reader.consume(read);
+    }
+}
+
+/// The lines of a file, compressed or not.
+fn open(path: &Path) -> std::io::Result<Box<dyn BufRead>> {
+    let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
+    if file.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
+        return Ok(Box::new(BufReader::with_capacity(1 << 20, Member(GzDecoder::new(file)))));
+    }
+    Ok(Box::new(file))
+}
+
+/// A file that is one member of gzip and nothing behind it: what is behind would be read by some programs and not by others.
+struct Member(GzDecoder<BufReader<File>>);
+
+impl Read for Member {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.0.read(into)?;
+        if read == 0 && !into.is_empty() && !self.0.get_mut().fill_buf()?.is_empty() {
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "something stands behind the end of the compressed lines"));
+        }
+        Ok(read)
+    }
 }
 
 #[cfg(test)]

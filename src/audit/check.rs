@@ -31,7 +31,7 @@ pub struct Claim {
 
 impl Claim {
     /// What it says, if it is signed and its columns are those of its note.
-    fn opened(&self, keys: &Keys, stream: StreamId) -> Option<Checkpoint> {
+    pub(super) fn opened(&self, keys: &Keys, stream: StreamId) -> Option<Checkpoint> {
         let checkpoint = Checkpoint::open(self.note.as_bytes(), &keys.log).ok()?;
         let same = checkpoint.stream == stream.0 && i64::try_from(checkpoint.size) == Ok(self.size) && checkpoint.root[..] == self.root[..];
         same.then_some(checkpoint)
@@ -109,13 +109,18 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn expect(&mut self, size: u64, root: Option<[u8; 32]>) {
+    pub(super) fn expect(&mut self, size: u64, root: Option<[u8; 32]>) {
         if root.is_some() {
             self.known = self.known.max(size);
         }
         if size > self.edge.size() {
             self.expected.entry(size).or_default().push(root);
         }
+    }
+
+    /// A place that is known to be there.
+    pub(super) fn at_least(&mut self, last: i64) {
+        self.known = self.known.max(u64::try_from(last).unwrap_or(0));
     }
 
     /// Takes the next entry. `agrees` compares what its source says beside the bytes.

@@ -20,8 +20,8 @@ use crate::store::error::StoreError;
 use crate::store::ledger::WriterConnection;
 use crate::store::ledger_tree::{ChainedEntry, StoredCheckpoint};
 
-use super::chain;
 use super::high_water::{HighWater, Mark};
+use super::{archived, chain};
 
 /// The longest that an entry has no checkpoint, and the shortest between two checkpoints of few entries.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -310,7 +310,9 @@ impl Checkpointer {
             if width > 0 && level == 0 {
                 let from = i64::try_from(first).unwrap_or(i64::MAX).saturating_add(1);
                 let entries = in_time(connection.chained(stream, from, i64::try_from(width).unwrap_or(0))).await?;
-                hashes.extend(entries.iter().map(|entry| chain::leaf(&entry.body)));
+                let pruned = entries.first().is_none_or(|first| first.seq > from);
+                let archives = if pruned { in_time(connection.archives(stream)).await? } else { Vec::new() };
+                hashes.extend(archived::leaves(&entries, &archives, first, width).unwrap_or_default());
             } else if width > 0 {
                 for (_, bytes) in in_time(connection.tiles(stream, level - 1, first, width)).await? {
                     hashes.push(root_of(&tile::split(&bytes).unwrap_or_default()));
@@ -340,15 +342,20 @@ impl Checkpointer {
                 return Ok(());
             }
             let read = in_time(self.connection().await?.chained(stream, from, left.saturating_add(known + 1 - from))).await?;
-            let mut read = read.into_iter();
+            let (mut read, mut first) = (read.into_iter(), None);
             if from == known {
-                let entry = read.next().filter(|entry| entry.seq == known).ok_or(Trouble::Tampered(known, "the entry is missing"))?;
-                self.leaf = chain::leaf(&entry.body);
-                before = Some(entry.mac);
+                let mut next = read.next();
+                if let Some(entry) = next.take_if(|entry| entry.seq == known) {
+                    self.leaf = chain::leaf(&entry.body);
+                    before = Some(entry.mac);
+                } else {
+                    before = Some(self.mac_of_pruned(known).await?);
+                    first = next;
+                }
             }
             let mut mac = before.take().unwrap_or_default();
             let mut count = 0;
-            for entry in read {
+            for entry in first.into_iter().chain(read) {
                 mac = self.add(entry, &mac)?;
                 count += 1;
             }
@@ -358,6 +365,18 @@ impl Checkpointer {
                 return Ok(());
             }
         }
+    }
+
+    /// The MAC of the last entry of a stream whose entries were all pruned up to it.
+    async fn mac_of_pruned(&mut self, seq: i64) -> Result<Vec<u8>, Trouble> {
+        let stream = self.stream;
+        let archives = in_time(self.connection().await?.archives(stream)).await?;
+        let cut = archived::cut(&archives, &self.log).filter(|cut| cut.last == seq);
+        let index = u64::try_from(seq).unwrap_or(0).saturating_sub(1);
+        if let Some(leaf) = archived::leaves(&[], &archives, index, 1).and_then(|leaves| leaves.first().copied()) {
+            self.leaf = leaf;
+        }
+        cut.map(|cut| cut.mac).ok_or(Trouble::Tampered(seq, "the entry is missing"))
     }
 
     /// A tree that is made anew has more tiles than memory should hold.

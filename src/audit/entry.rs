@@ -227,6 +227,7 @@ fn rest_of(draft: &Draft, now: Timestamp) -> String {
     line.hashes("tokens", facts.tokens.iter().map(Option::as_ref));
     line.optional("login_account", facts.account.as_deref());
     line.optional("target_accessor", facts.accessor.as_deref());
+    line.texts("ranges", facts.ranges.iter().cloned());
     line.texts("changes", draft.changes.iter().map(ToString::to_string));
     line.number("latency_us", i64::try_from(now.since(draft.received).as_micros()).ok());
     line.0.push(b'}');

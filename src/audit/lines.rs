@@ -14,12 +14,8 @@ pub fn ndjson(entries: &[StoredEntry]) -> Vec<u8> {
     for stored in entries {
         match stored.body.strip_suffix('}') {
             Some(members) if members.starts_with("{\"v\":") && !members.contains('\n') => {
-                out.extend_from_slice(members.as_bytes());
-                out.extend_from_slice(b",\"mac\":\"");
-                out.extend_from_slice(hex(&stored.mac).as_bytes());
-                out.extend_from_slice(b"\",\"leaf\":\"");
-                out.extend_from_slice(hex(&chain::leaf(&stored.body)).as_bytes());
-                out.extend_from_slice(b"\"}");
+                line(&stored.body, &stored.mac, &chain::leaf(&stored.body), &mut out);
+                continue;
             }
             // A line all the same, of an entry whose leaf is not that of what it shows: a verifier names its place.
             _ => proven(vec![("v".to_owned(), Node::whole(1))], stored).write(&mut out),
@@ -27,6 +23,16 @@ pub fn ndjson(entries: &[StoredEntry]) -> Vec<u8> {
         out.push(b'\n');
     }
     out
+}
+
+/// The line of an entry that goldfin wrote.
+pub(super) fn line(body: &str, mac: &[u8], leaf: &[u8; 32], out: &mut Vec<u8>) {
+    out.extend_from_slice(body.strip_suffix('}').unwrap_or(body).as_bytes());
+    out.extend_from_slice(b",\"mac\":\"");
+    out.extend_from_slice(hex(mac).as_bytes());
+    out.extend_from_slice(b"\",\"leaf\":\"");
+    out.extend_from_slice(hex(leaf).as_bytes());
+    out.extend_from_slice(b"\"}\n");
 }
 
 /// The canonical members of the entry, its MAC and its leaf hash. What goldfin did not write is shown as it is, so that what stands around

@@ -1,6 +1,8 @@
 //! Floor 5: what was done. One request, one entry, committed before the answer leaves.
 
 pub mod archive;
+pub mod archived;
+pub mod archiving;
 pub mod chain;
 pub mod check;
 mod checkpointer;

@@ -11,7 +11,7 @@ use crate::store::error::StoreError;
 use crate::store::ledger::Reading;
 use crate::store::ledger_tree::ChainedEntry;
 
-use super::chain;
+use super::archived;
 
 const GONE: StoreError = StoreError::Integrity("a tile or an entry of the ledger is missing");
 
@@ -57,12 +57,23 @@ pub async fn hashes_at(reading: &mut Reading, stream: StreamId, level: u32, star
         return hashes.into_iter().skip(inside).take(usize::try_from(count).unwrap_or(0)).map(Some).collect::<Option<_>>().ok_or(GONE);
     }
     let hashes: Vec<[u8; 32]> = if level == 0 {
-        entries_at(reading, stream, start, count).await?.iter().map(|entry| chain::leaf(&entry.body)).collect()
+        leaves_at(reading, stream, start, count).await?
     } else {
         let below = reading.tiles(stream, level - 1, start, count).await?;
         below.iter().filter_map(|(_, bytes)| tile::split(bytes)).map(|hashes| root_of(&hashes)).collect()
     };
     if hashes.len() as u64 == count { Ok(hashes) } else { Err(GONE) }
+}
+
+/// The leaves of a stretch, also where their entries were pruned.
+async fn leaves_at(reading: &mut Reading, stream: StreamId, start: u64, count: u64) -> Result<Vec<[u8; 32]>, StoreError> {
+    let (Ok(from), Ok(limit)) = (i64::try_from(start), i64::try_from(count)) else { return Err(GONE) };
+    let entries = reading.chained(stream, from.saturating_add(1), limit).await?;
+    if let Some(leaves) = archived::leaves(&entries, &[], start, count) {
+        return Ok(leaves);
+    }
+    let archives = reading.archives(stream).await?;
+    archived::leaves(&entries, &archives, start, count).ok_or(GONE)
 }
 
 /// The entries of a stretch of leaves.

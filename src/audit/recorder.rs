@@ -26,6 +26,7 @@ use crate::store::error::StoreError;
 use crate::store::ledger::{Head, WriterConnection};
 use crate::store::work::{Pending, Work};
 
+use super::archived::{self, Cut};
 use super::chain;
 use super::checkpointer::{self, Checkpointer, Committed};
 use super::entry::{Decision, Draft, EntryKind, Prepared};
@@ -340,12 +341,20 @@ async fn take_stream(opening: &Opening) -> Result<Start, OpenError> {
         }
         before = Some(entry.mac.clone());
     }
-    let ends = tail.last().map_or((0, Vec::new()), |entry| (entry.seq, entry.mac.clone()));
+    let cut = pruned(opening, &mut connection, head.stream).await?;
+    let begins = cut.map_or((0, Vec::new()), |cut| (cut.last, cut.mac));
+    let ends = tail.last().map_or(begins, |entry| (entry.seq, entry.mac.clone()));
     if ends != (head.seq, head.mac.clone()) {
         return Err(OpenError::Tampered(ends.0));
     }
     let set_back = compare(opening, &mut connection, &head).await?;
     Ok(Start { connection, head, set_back })
+}
+
+/// Where the stream begins, if its older entries were pruned.
+async fn pruned(opening: &Opening, connection: &mut WriterConnection, stream: StreamId) -> Result<Option<Cut>, OpenError> {
+    let archives = connection.archives(stream).await.map_err(OpenError::Store)?;
+    Ok(archived::cut(&archives, &LogKey::new(opening.checkpoint.verifying_key())))
 }
 
 /// Compares the stream with the high-water mark. What an operator has acknowledged, at exactly this place, is given back.
@@ -355,7 +364,9 @@ async fn compare(opening: &Opening, connection: &mut WriterConnection, head: &He
     let Mark { origin, seq, leaf } = mark;
     let stands = if LogKey::new(opening.checkpoint.verifying_key()).origin(head.stream.0) == origin {
         let found = connection.chained(head.stream, seq, 1).await.map_err(OpenError::Store)?;
-        found.first().is_some_and(|entry| entry.seq == seq && chain::leaf(&entry.body) == leaf)
+        // A pruned entry is vouched for by the record of its archive, which this ledger signed.
+        let pruned = pruned(opening, connection, head.stream).await?.is_some_and(|cut| seq <= cut.last);
+        pruned || found.first().is_some_and(|entry| entry.seq == seq && chain::leaf(&entry.body) == leaf)
     } else {
         false
     };

@@ -16,6 +16,7 @@ use crate::store::error::StoreError;
 use crate::store::ledger::{Head, Reading};
 use crate::store::ledger_verify::{RawCheckpoint, RawEntry, RawName};
 
+use super::archived::{self, Cut, Kept};
 use super::check::{Check, Claim, Keys, Shown};
 use super::columns::{Columns, KnownSubject};
 use super::prove;
@@ -32,6 +33,8 @@ const MANY_CLAIMS: i64 = 2000;
 const PROGRESS: u64 = 1000;
 
 /// Why nothing can be said of a ledger.
+pub const BEFORE_THE_CUT: &str =
+    "the database begins behind a kept checkpoint, because older entries were pruned; verify their archives with it";
 pub const TWO_HEADS: &str = "the ledger holds two heads of one stream, so it is not said where that stream ends";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,7 +146,7 @@ pub async fn verify(
         let (entries, verdict) = if head.is_none() && found.contains(&stream) {
             (0, Verdict::Tampered { seq: 1, what: "the stream has entries or checkpoints, and no head" })
         } else {
-            verify_stream(reading, stream, head, Check::new(keys, stream, trusted), resume.then_some(trusted), progress).await?
+            verify_stream(reading, stream, head, (keys, trusted, resume), progress).await?
         };
         streams.push(StreamReport { stream, node, entries, verdict });
     }
@@ -154,11 +157,21 @@ async fn verify_stream(
     reading: &mut Reading,
     stream: StreamId,
     head: Option<&Head>,
-    mut check: Check<'_>,
-    resume: Option<&[Checkpoint]>,
+    (keys, trusted, resume): (&Keys, &[Checkpoint], bool),
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<(i64, Verdict), StoreError> {
-    let kept = resume.and_then(|kept| kept.iter().filter(|kept| kept.stream == stream.0).max_by_key(|kept| kept.size));
+    let mut check = Check::new(keys, stream, trusted);
+    let cut = begin(reading, keys, stream, &mut check).await?;
+    let mut wrong = None;
+    match cut {
+        Begin::Behind { size, root, .. } if trusted.iter().any(|kept| kept.stream == stream.0 && hidden(kept, size, &root)) => {
+            return Err(StoreError::Integrity(BEFORE_THE_CUT));
+        }
+        Begin::Behind { wrong: Some(verdict), .. } => return Ok((0, verdict)),
+        Begin::Behind { .. } => {}
+        Begin::AtFirst { wrong: found } => wrong = found,
+    }
+    let kept = resume.then_some(trusted).and_then(|kept| kept.iter().filter(|kept| kept.stream == stream.0).max_by_key(|kept| kept.size));
     let mut from = i64::MIN;
     if let Some(kept) = kept
         && let Some((edge, mac)) = edge_of(reading, stream, kept).await?
@@ -210,11 +223,38 @@ async fn verify_stream(
     if verdict == Verdict::Sound && (unnumbered.names || !reading.names(stream, next, i64::MAX, 1).await?.is_empty()) {
         return Ok((entries, Verdict::Tampered { seq: next, what: "subjects are named beside an entry that is not there" }));
     }
-    Ok((entries, verdict))
+    Ok((entries, wrong.filter(|_| verdict == Verdict::Sound).unwrap_or(verdict)))
+}
+
+/// Where a stream begins in the database.
+enum Begin {
+    /// At the first entry; what is wrong all the same, should the entries be sound.
+    AtFirst { wrong: Option<Verdict> },
+    /// Behind so many entries, which were pruned, and the tree of this root; what is wrong with what is kept of them.
+    Behind { size: u64, root: [u8; 32], wrong: Option<Verdict> },
+}
+
+/// Whether a kept checkpoint says what the entries behind a cut cannot show.
+fn hidden(kept: &Checkpoint, size: u64, root: &[u8; 32]) -> bool {
+    kept.size < size || (kept.size == size && kept.root != *root)
+}
+
+/// Begins behind the entries that were pruned, where a signed record says which; what is kept of them is verified here.
+async fn begin(reading: &mut Reading, keys: &Keys, stream: StreamId, check: &mut Check<'_>) -> Result<Begin, StoreError> {
+    let archives = reading.archives(stream).await?;
+    let cut = archived::cut(&archives, &keys.log);
+    let mut kept = Kept::new(if cut.is_some() { &archives } else { &[] });
+    reading.each_kept(stream, |entry| kept.take(entry)).await?;
+    let wrong =
+        kept.finish().err().map(|seq| Verdict::Tampered { seq, what: "what is kept of the pruned entries is not what was archived" });
+    let Some(Cut { edge, mac, .. }) = cut else { return Ok(Begin::AtFirst { wrong }) };
+    let (size, root) = (edge.size(), edge.root());
+    check.resume(edge, mac);
+    Ok(Begin::Behind { size, root, wrong })
 }
 
 /// What a row lacks is as good as what cannot be read.
-fn step(check: &mut Check<'_>, entry: &RawEntry<'_>, names: &[RawName]) -> Result<(), Verdict> {
+pub(super) fn step(check: &mut Check<'_>, entry: &RawEntry<'_>, names: &[RawName]) -> Result<(), Verdict> {
     let (body, mac) = entry.body.zip(entry.mac).unwrap_or_default();
     check.step(Shown { seq: entry.seq, body, mac }, |columns, _| agrees(entry, names, columns))
 }
@@ -282,7 +322,7 @@ async fn edge_of(reading: &mut Reading, stream: StreamId, kept: &Checkpoint) -> 
 }
 
 /// Whether columns and the subjects named beside the entry are those of its bytes.
-fn agrees(entry: &RawEntry<'_>, names: &[RawName], columns: &Columns<'_>) -> bool {
+pub(super) fn agrees(entry: &RawEntry<'_>, names: &[RawName], columns: &Columns<'_>) -> bool {
     entry.time == Some(columns.time.unix_micros())
         && entry.request.is_some_and(|request| is_id(request, &columns.request))
         && entry.account == Some(columns.account.as_bytes())

@@ -311,6 +311,7 @@ fn again(error: &StoreError) -> StoreError {
         StoreError::Conflict => StoreError::Conflict,
         StoreError::SubjectGone => StoreError::SubjectGone,
         StoreError::Fork => StoreError::Fork,
+        StoreError::Refused(what) => StoreError::Refused(what),
         StoreError::OutcomeUnknown => StoreError::OutcomeUnknown,
         StoreError::Integrity(what) => StoreError::Integrity(what),
         StoreError::Defect(text) => StoreError::Defect(text.clone()),

@@ -19,7 +19,7 @@ use crate::gate::{Gate, LedgerAnchor};
 use crate::http::limits::Limits;
 use crate::http::tls::TlsFiles;
 use crate::model::call::{Query, Verb};
-use crate::model::clock::Clock;
+use crate::model::clock::{Clock, Timestamp};
 use crate::model::document::Node as Json;
 use crate::model::id::StreamId;
 use crate::model::path::CanonicalPath;
@@ -59,6 +59,9 @@ pub struct DevOptions {
     /// Go on with a database that was restored to an earlier state, whose stream ends at this place: STREAM:SEQ
     #[arg(long, value_name = "STREAM:SEQ", value_parser = boot::parse_place)]
     acknowledge_rollback: Option<(StreamId, i64)>,
+    /// Let goldfin's clock begin at this moment (RFC 3339) instead of now, to see what long times do; a folder's clock never goes back
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    clock: Option<Timestamp>,
     /// A witness of the ledger: the URL below which its `add-checkpoint` is. With `--witness-key`, and `--witness-ca`
     #[arg(long, value_name = "URL", requires = "witness_key")]
     witness: Option<String>,
@@ -80,6 +83,10 @@ pub struct DevOptions {
     /// Let the private PostgreSQL log every statement with its parameters, to see that no secret is in them
     #[arg(long)]
     log_statements: bool,
+}
+
+fn parse_moment(text: &str) -> Result<Timestamp, String> {
+    Timestamp::from_rfc3339(text).ok_or_else(|| "write it as in RFC 3339, for example `2026-01-31T12:00:00Z`".to_owned())
 }
 
 /// Runs until SIGTERM or SIGINT, then stops everything that it started.
@@ -117,6 +124,7 @@ async fn serve(
         erasures: Some(folder.join("erasures")),
         key_file: Some(folder.join("unseal.key")),
         ledger: anchor(options, folder)?,
+        clock: options.clock.map_or_else(Clock::system, Clock::beginning),
         tls: TlsFiles {
             certificate: server.certificate,
             key: server.key,
@@ -155,6 +163,7 @@ fn anchor(options: &DevOptions, folder: &Path) -> Result<LedgerAnchor, BootError
     let ledger = Ledger { witnesses: witness.into_iter().collect(), witness_of: options.witness_of.clone(), ..Ledger::default() };
     Ok(LedgerAnchor {
         high_water: Some(HighWater::new(folder.join("high-water"))),
+        archive: Some(own_folder(&folder.join("archive"))?),
         acknowledged: options.acknowledge_rollback,
         witnesses: ledger.witnesses().map_err(BootError::new)?,
         witness_of: ledger.witness_of().map_err(BootError::new)?,

@@ -32,7 +32,7 @@ use crate::seal::erasures::Journal;
 use crate::seal::shares::{self, KEYRING_ROW, KeyringState};
 use crate::store::control::{ControlKind, SERVER};
 use crate::store::directory::Directory;
-use crate::store::{Store, keyring, ledger};
+use crate::store::{Store, keyring, ledger, ledger_months};
 
 use super::opening::open_ledger;
 use super::rates::Rates;
@@ -113,6 +113,9 @@ impl House {
         if let Some(newest) = ledger::newest_time(&store).await? {
             clock.not_before(newest);
         }
+        if let Err(error) = ledger_months::make(&store, clock.now()).await {
+            tracing::warn!(?error, "the ledger's months cannot be made ahead now, it is tried again");
+        }
         // Before the directory is read, so that no change falls between the two.
         let seen = ledger::positions(&store).await?;
         let directory = Arc::new(Directory::open(&store, barrier.control()).await?);
@@ -133,7 +136,13 @@ impl House {
         };
         Box::pin(opening.settle()).await?;
         let engines = Engines {
-            system: System::new(tools.clone(), Arc::clone(&rules), clock.clone(), Arc::clone(&founding.ledger.witness_of)),
+            system: System::new(
+                tools.clone(),
+                Arc::clone(&rules),
+                clock.clone(),
+                founding.ledger.archive.clone(),
+                Arc::clone(&founding.ledger.witness_of),
+            ),
             auth_token: AuthTokens::new(tools.clone()),
             login: Login::new(tools.clone()),
             kv: Kv::new(tools.clone()),

@@ -89,6 +89,8 @@ pub struct Founding {
 #[derive(Debug, Clone, Default)]
 pub struct LedgerAnchor {
     pub high_water: Option<HighWater>,
+    /// The folder that archives of months are written to.
+    pub archive: Option<PathBuf>,
     /// Where an operator has acknowledged that the stream ends: a database restored to an earlier state.
     pub acknowledged: Option<(StreamId, i64)>,
     /// Who is shown the checkpoints, and asked at the start.

@@ -4,6 +4,7 @@
 //! A run that fails backs off and is tried again; nothing that happens in a run ends its loop.
 
 mod expiry;
+mod months;
 mod rewrap;
 mod self_check;
 mod shipping;
@@ -44,6 +45,7 @@ pub fn spawn(workshop: Workshop) -> Jobs {
     tasks.spawn(repeat(workshop.clone(), rewrap::Rewrap::default()));
     tasks.spawn(repeat(workshop.clone(), expiry::Expiry));
     tasks.spawn(repeat(workshop.clone(), strangers::Strangers));
+    tasks.spawn(repeat(workshop.clone(), months::Months));
     if workshop.shipping.is_some() {
         tasks.spawn(repeat(workshop.clone(), shipping::Ship));
     }
@@ -61,6 +63,7 @@ pub enum Errand {
     Rewrap,
     Expiry,
     SelfCheck,
+    Months,
 }
 
 /// Runs a job now. It takes no notice of the one that runs by itself; both may.
@@ -69,6 +72,7 @@ pub async fn run_once(workshop: &Workshop, errand: Errand) -> Result<(), Fault> 
     match errand {
         Errand::Rewrap => rewrap::Rewrap::default().run(workshop).await.map(drop),
         Errand::Expiry => expiry::Expiry.run(workshop).await.map(drop),
+        Errand::Months => months::Months.run(workshop).await.map(drop),
         Errand::SelfCheck => self_check::SelfCheck.run(workshop).await.map(drop),
     }
 }

@@ -100,6 +100,8 @@ actions! {
     ReadLedger = "read_ledger",
     VerifyLedger = "verify_ledger",
     AcknowledgeLedger = "acknowledge_ledger",
+    ArchiveLedger = "archive_ledger",
+    PruneLedger = "prune_ledger",
     /// Another ledger asks for a cosignature of its checkpoint.
     WitnessCheckpoint = "witness_checkpoint",
     // what goldfin does by itself

@@ -104,6 +104,8 @@ pub struct Clock {
 #[derive(Debug, Clone)]
 enum Source {
     System,
+    /// The system's and so many microseconds.
+    Shifted(i64),
     Manual(Arc<AtomicI64>),
 }
 
@@ -111,6 +113,13 @@ impl Clock {
     #[must_use]
     pub fn system() -> Self {
         Self { latest: Arc::new(AtomicI64::new(i64::MIN)), source: Source::System }
+    }
+
+    /// The system's clock, as if it were `moment` now: for a development server that is to live through months.
+    #[must_use]
+    pub fn beginning(moment: Timestamp) -> Self {
+        let behind = moment.0.saturating_sub(system_micros());
+        Self { latest: Arc::new(AtomicI64::new(i64::MIN)), source: Source::Shifted(behind) }
     }
 
     /// A clock that a test moves by hand.
@@ -130,6 +139,7 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         let read = match &self.source {
             Source::System => system_micros(),
+            Source::Shifted(by) => system_micros().saturating_add(*by),
             Source::Manual(at) => at.load(Ordering::Relaxed),
         };
         Timestamp(self.latest.fetch_max(read, Ordering::Relaxed).max(read))

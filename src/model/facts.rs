@@ -37,6 +37,8 @@ pub struct Facts {
     pub count: Option<u64>,
     /// How many of them succeeded, where that differs.
     pub succeeded: Option<u64>,
+    /// Entries of the ledger that were archived or pruned, by month and stream, with the root of the tree at their end.
+    pub ranges: Vec<String>,
     /// A digest over the tokens or ids of a batch.
     pub batch: Option<[u8; 32]>,
     /// A keyed hash for each token of the request, in the order of its items and none for an item that failed, where the transformation

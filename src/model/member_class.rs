@@ -73,12 +73,12 @@ members! {
         "target_accessor" "template" "templates" "token_policies" "transformation" "transformations" "user_claim" "uuid" "entity_id"
         "capabilities" "table" "case" "peer" "namespace" "stream" "streams" "policy_set" "next" "previous" "cursor" "after" "before"
         "changes" "token_bound_cidrs" "bound_cidrs" "held" "keys" "holders" "targets" "storage_type" "build_date" "lease_id" "alphabet"
-        "namespace_id" "granted_groups" "orphaned" "realm";
+        "namespace_id" "granted_groups" "orphaned" "realm" "ranges" "month" "file";
     Word: "on_unserved" "because" "bound_claims_type" "by" "decision" "denied_because" "deprecation_status" "effect" "expected" "decided" "format"
         "jwt_supported_algs" "kind" "mapping_mode" "method" "oidc_response_mode" "oidc_response_types" "order" "reason"
         "replication_dr_mode" "replication_perf_mode" "replication_performance_mode" "role_type" "shape" "state" "status" "token_type"
         "tweak_source" "type" "verb" "verdict";
-    Number: "index" "start" "end" "restored" "active_time" "batch_size" "cas" "clock_skew_ms" "count" "current_version" "damaged" "done" "echo_duration_ms"
+    Number: "first" "last" "retention_days" "index" "start" "end" "restored" "active_time" "batch_size" "cas" "clock_skew_ms" "count" "current_version" "damaged" "done" "echo_duration_ms"
         "encoded_per_hour" "entries" "evaluated" "exit_code" "failed" "failures" "kek_version" "latency_us" "limit" "line" "max_versions"
         "min_available_version" "min_decryption_version" "latest_version" "n" "num_uses" "oldest_version"
         "partial_failure_response_code" "passed" "per_second" "primary" "progress" "refusals" "remaining" "requests" "retired" "revealed"
@@ -91,11 +91,11 @@ members! {
         "performance_standby" "recovery_seal" "remove_instance_name" "renewable" "require_channel_binding" "reset" "seal_wrap" "sealed"
         "sound" "standby" "token_no_default_policy" "truncated" "user_claim_json_pointer" "valid" "verbose_oidc_logging" "finished"
         "jwks_ca_pem" "oidc_discovery_ca_pem" "jwt_validation_pubkeys" "tokenized" "upgrading" "recovery_seal_type" "oldest_first" "inheritable";
-    Time: "created" "created_time" "creation_time" "day" "default_lease_ttl" "delete_version_after" "duration" "erased" "expiration"
+    Time: "verified" "pruned" "created" "created_time" "creation_time" "day" "default_lease_ttl" "delete_version_after" "duration" "erased" "expiration"
         "expiration_time" "expire_time" "explicit_max_ttl" "increment" "issue_time" "last_renewal" "last_renewal_time" "lease_duration"
         "block_interval" "interval" "max_age" "max_lease_ttl" "max_ttl" "period" "since" "started" "time" "ttl" "until" "updated_time" "deletion_time";
-    Hash: "hashes" "root" "hash" "nonce" "batch" "digest" "leaf" "mac" "running_sha256";
-    Container: "auth" "spans" "batch_input" "batch_results" "checkpoints" "decisions" "disclosures" "rows" "wrap_info";
+    Hash: "kept" "hashes" "root" "hash" "nonce" "batch" "digest" "leaf" "mac" "running_sha256";
+    Container: "archive" "archives" "auth" "spans" "batch_input" "batch_results" "checkpoints" "decisions" "disclosures" "rows" "wrap_info";
 }
 
 #[cfg(test)]

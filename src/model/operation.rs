@@ -92,6 +92,9 @@ pub struct Circumstances {
     pub grants: Vec<String>,
 }
 
+/// How long an operation may take that says nothing else.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
 /// One typed operation of one engine.
 pub trait Operation: Send + 'static {
     fn action(&self) -> Action;
@@ -105,7 +108,7 @@ pub trait Operation: Send + 'static {
     }
     /// How long it may take before its caller is told to try again. A database that does not answer must not hold requests for ever.
     fn patience(&self) -> Duration {
-        Duration::from_secs(20)
+        PATIENCE
     }
     /// The resources of a request that touches several, each decided by itself: the permit tells which are refused, and it is denied
     /// where all are. None for every other operation; then [`Operation::resource`] decides.

@@ -136,7 +136,7 @@ pub async fn find(store: &Store, mac: &MacKey, fingerprint: &[u8; 32]) -> Result
                WHERE l.depth < 64
            )
            SELECT fingerprint AS "fingerprint!", accessor AS "accessor!", parent, body AS "body!", mac AS "mac!",
-                  EXISTS (SELECT FROM ledger_entry e
+                  EXISTS (SELECT FROM ledger_change e
                           WHERE left(e.change, 64) >= 'auth_token:' || line.accessor AND left(e.change, 64) < 'auth_token:' || line.accessor || chr(11)
                             AND e.action IN ('revoke_auth_token', 'revoke_self')
                             AND e.decision = 'granted') AS "revoked!"

@@ -148,6 +148,20 @@ pub async fn migrate(options: &PgConnectOptions) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Says how many days entries of the ledger are kept at least, as the owner; how many it was.
+pub async fn set_retention(options: &PgConnectOptions, days: i32) -> Result<i32, Refusal> {
+    let options = options.clone().application_name("goldfin retention").options([("role", "goldfin_owner"), ("search_path", "public")]);
+    let mut connection = options.connect().await.map_err(|error| unreachable_database(&error))?;
+    let before = sqlx::query_scalar!("SELECT days FROM ledger_retention ORDER BY version DESC LIMIT 1").fetch_one(&mut connection).await;
+    let before = before.map_err(|error| unreachable_database(&error))?;
+    if before != days {
+        let set = sqlx::query!("INSERT INTO ledger_retention (days) VALUES ($1)", days).execute(&mut connection).await;
+        set.map_err(|error| Refusal(format!("the retention cannot be set: {error}")))?;
+    }
+    drop(connection.close().await);
+    Ok(before)
+}
+
 /// Refuses a login that could do more than the application's role, and settings under which an acknowledged write can be lost.
 pub async fn check_session(connection: &mut PgConnection) -> Result<(), Refusal> {
     let row = sqlx::query!(
@@ -189,7 +203,7 @@ pub async fn check_session(connection: &mut PgConnection) -> Result<(), Refusal>
 }
 
 /// The triggers that keep the ledger append-only, and new keys off retired versions of the keyring.
-const TRIGGERS: i64 = 20;
+const TRIGGERS: i64 = 24;
 
 /// Refuses a schema that this binary does not know, triggers that are switched off, and rights on the ledger beyond reading.
 pub async fn check_schema(connection: &mut PgConnection) -> Result<(), Refusal> {
@@ -208,21 +222,28 @@ pub async fn check_schema(connection: &mut PgConnection) -> Result<(), Refusal> 
     }
     let ledger = sqlx::query!(
         r#"SELECT (SELECT count(*) FROM pg_trigger WHERE tgrelid IN ('ledger_entry'::regclass, 'ledger_head'::regclass, 'ledger_subject'::regclass,
-                              'ledger_tile'::regclass, 'ledger_checkpoint'::regclass, 'kv_secret'::regclass, 'kv_version'::regclass,
+                              'ledger_tile'::regclass, 'ledger_checkpoint'::regclass, 'ledger_archive'::regclass, 'ledger_kept'::regclass, 'kv_secret'::regclass, 'kv_version'::regclass,
                               'transform_key'::regclass, 'subject'::regclass, 'control'::regclass)
                           AND NOT tgisinternal AND tgenabled = 'O') AS "triggers!",
-                  has_table_privilege('ledger_entry', 'INSERT') OR has_table_privilege('ledger_entry', 'UPDATE')
+                  EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent IN ('ledger_entry'::regclass, 'ledger_subject'::regclass)
+                          AND 2 <> (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = i.inhrelid AND NOT t.tgisinternal AND t.tgenabled = 'O')) AS "loose!",
+                  EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent IN ('ledger_entry'::regclass, 'ledger_subject'::regclass)
+                          AND has_table_privilege(i.inhrelid, 'INSERT, UPDATE, DELETE, TRUNCATE')) OR
+                      has_table_privilege('ledger_entry', 'INSERT') OR has_table_privilege('ledger_entry', 'UPDATE')
                       OR has_table_privilege('ledger_entry', 'DELETE') OR has_table_privilege('ledger_entry', 'TRUNCATE')
                       OR has_table_privilege('ledger_head', 'INSERT') OR has_table_privilege('ledger_head', 'UPDATE')
                       OR has_table_privilege('ledger_head', 'DELETE')
                       OR has_table_privilege('ledger_subject', 'INSERT, UPDATE, DELETE, TRUNCATE')
                       OR has_table_privilege('ledger_tile', 'INSERT, UPDATE, DELETE, TRUNCATE')
+                      OR has_table_privilege('ledger_archive', 'INSERT, UPDATE, DELETE, TRUNCATE')
+                      OR has_table_privilege('ledger_kept', 'INSERT, UPDATE, DELETE, TRUNCATE')
+                      OR has_table_privilege('ledger_retention', 'INSERT, UPDATE, DELETE, TRUNCATE')
                       OR has_table_privilege('ledger_checkpoint', 'INSERT, UPDATE, DELETE, TRUNCATE') AS "writable!""#
     )
     .fetch_one(connection)
     .await
     .map_err(|error| unreachable_database(&error))?;
-    if ledger.triggers != TRIGGERS {
+    if ledger.triggers != TRIGGERS || ledger.loose {
         return Err(Refusal(
             "triggers of goldfin's schema are missing or disabled; enable them (`ALTER TABLE ledger_entry ENABLE TRIGGER ALL`, and the like)".to_owned(),
         ));

@@ -153,7 +153,7 @@ pub async fn load(store: &Store, mac: &MacKey, key: &ControlKey) -> Result<Optio
 async fn recorded_version(connection: &mut PgConnection, key: &ControlKey) -> Result<i64, StoreError> {
     let change = format!("account:{}", key.name);
     Ok(sqlx::query_scalar!(
-        r#"SELECT coalesce(max((body::jsonb ->> 'version')::bigint), 0) AS "version!" FROM ledger_entry
+        r#"SELECT coalesce(max((body::jsonb ->> 'version')::bigint), 0) AS "version!" FROM ledger_change
            WHERE left(change, 64) >= left($1, 64) AND left(change, 64) < left($1, 64) || chr(11)
              AND split_part(change, chr(10), 1) = $1 AND decision = 'granted'"#,
         change

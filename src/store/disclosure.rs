@@ -70,22 +70,22 @@ pub async fn of_subject(store: &Store, subject: &[u8; 32], actions: &[String], p
                  AND ($7::timestamptz IS NULL OR e.time >= $7) AND ($8::timestamptz IS NULL OR e.time < $8)
                ORDER BY e.time DESC, e.stream DESC, e.seq DESC LIMIT $6
            ), among AS MATERIALIZED (
-               SELECT n.stream, n.seq, n.time, string_agg(nullif(n.class, ''), ',' ORDER BY n.class) AS class, sum(n.count)::bigint AS count
-               FROM ledger_subject n JOIN ledger_entry e USING (stream, seq)
+               SELECT stream, seq, time, string_agg(nullif(n.class, ''), ',' ORDER BY n.class) AS class, sum(n.count)::bigint AS count
+               FROM ledger_subject n JOIN ledger_entry e USING (stream, seq, time)
                WHERE n.subject = $1 AND e.action = ANY ($2) AND e.decision = 'granted'
                  AND ($3::timestamptz IS NULL OR (n.time, n.stream, n.seq) < ($3, $4::integer, $5::bigint))
                  AND ($7::timestamptz IS NULL OR n.time >= $7) AND ($8::timestamptz IS NULL OR n.time < $8)
-               GROUP BY n.stream, n.seq, n.time
-               ORDER BY n.time DESC, n.stream DESC, n.seq DESC LIMIT $6
+               GROUP BY stream, seq, time
+               ORDER BY time DESC, stream DESC, seq DESC LIMIT $6
            ), page AS MATERIALIZED (
                SELECT * FROM alone UNION ALL SELECT * FROM among ORDER BY time DESC, stream DESC, seq DESC LIMIT $6
            )
-           SELECT e.stream AS "stream!", e.seq AS "seq!", e.time AS "time!", e.request AS "request!", e.account AS "account!",
+           SELECT stream AS "stream!", seq AS "seq!", time AS "time!", e.request AS "request!", e.account AS "account!",
                   e.action AS "action!", coalesce(page.class, CASE WHEN page.count IS NULL THEN b.body ->> 'class' END) AS class,
                   b.body ->> 'purpose' AS purpose,
                   coalesce(page.count, (b.body ->> 'succeeded')::bigint, (b.body ->> 'count')::bigint, 1) AS "count!"
-           FROM page JOIN ledger_entry e USING (stream, seq), LATERAL (SELECT e.body::jsonb AS body) b
-           ORDER BY e.time DESC, e.stream DESC, e.seq DESC"#,
+           FROM page JOIN ledger_entry e USING (stream, seq, time), LATERAL (SELECT e.body::jsonb AS body) b
+           ORDER BY time DESC, stream DESC, seq DESC"#,
         &subject[..],
         actions,
         time,

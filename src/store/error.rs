@@ -12,6 +12,8 @@ pub enum StoreError {
     SubjectGone,
     /// The stream does not end where the writer believes (SQLSTATE GF002).
     Fork,
+    /// What is asked for is refused, and why (SQLSTATE GF005).
+    Refused(&'static str),
     /// The connection died under a commit: it may or may not have happened.
     OutcomeUnknown,
     /// A row failed its MAC.
@@ -41,6 +43,7 @@ fn from_sqlstate(code: &str, message: &str) -> StoreError {
         "GF002" => StoreError::Fork,
         // Wrapped under a version that was retired meanwhile: run again it is wrapped under the primary.
         "GF004" => StoreError::Conflict,
+        "GF005" => StoreError::Refused(refusal(message)),
         "23505" | "40001" | "40P01" | "23503" => StoreError::Conflict,
         "25006" => StoreError::Unavailable("the database is read-only"),
         "53100" | "53200" | "53300" | "53000" | "58030" => StoreError::Unavailable("the database has run out of a resource"),
@@ -50,6 +53,20 @@ fn from_sqlstate(code: &str, message: &str) -> StoreError {
         code if code.starts_with("28") || code == "3D000" => StoreError::Unavailable("the database does not let goldfin in"),
         code if code.starts_with("57P") || code.starts_with("08") => StoreError::Unavailable("the database cannot be reached"),
         code => StoreError::Defect(format!("SQLSTATE {code}: {}", first_line(message))),
+    }
+}
+
+/// What the functions of `migrations/0012_ledger_months.sql` say, in the words for whoever asked.
+fn refusal(message: &str) -> &'static str {
+    match message {
+        "the month is not over" => "the month is not over, or ended less than a day ago",
+        "not the oldest month that is there" => "an older month is still there; months are pruned in their order",
+        "the month is within the retention" => "the month is within the retention; its entries are kept for so long",
+        "the month holds entries that are not archived" => "the month holds entries that are not archived; archive it first",
+        "the archive does not go on where the one before ends" => {
+            "the archive does not go on where the one before ends; months are archived in their order"
+        }
+        _ => "the database refuses this of the ledger",
     }
 }
 
@@ -74,6 +91,7 @@ impl From<StoreError> for Fault {
             StoreError::Unavailable(what) => Self::Unavailable(what),
             StoreError::Conflict => Self::conflict("somebody else changed the same thing at the same moment, try again"),
             StoreError::SubjectGone => Self::conflict("the subject was erased at the same moment, try again"),
+            StoreError::Refused(why) => Self::invalid(why),
             StoreError::Fork => Self::Unavailable("the ledger has another writer"),
             StoreError::OutcomeUnknown => Self::OutcomeUnknown,
             StoreError::Integrity(what) => {

@@ -2,7 +2,7 @@
 //!
 //! The times of a stream never go back, so every stream is walked along its primary key and the walks are merged. A walk looks at a
 //! bounded number of entries; where it ends before the page is full, the page says where to go on. A subject and a request id are found
-//! by their indexes instead.
+//! by their indexes instead. Times are given to PostgreSQL beside the numbers, so that months out of question are not opened.
 
 use std::cmp::Ordering;
 
@@ -283,7 +283,8 @@ async fn fitting(
                    AND ($9::text IS NULL OR ledger_peer(body) <<= $9::text::inet)
                    AND ($10::bigint[] IS NULL OR seq = ANY ($10))
                    AND ($12::uuid IS NULL OR request = $12)
-                   AND ($13::text IS NULL OR body LIKE $13 OR starts_with(substr(resource, strpos(resource, ':') + 1), $14))"
+                   AND ($13::text IS NULL OR body LIKE $13 OR starts_with(substr(resource, strpos(resource, ':') + 1), $14))
+                   AND ($15::timestamptz IS NULL OR time >= $15) AND ($16::timestamptz IS NULL OR time < $16)"
                     + $order
                     + " LIMIT $11",
                 within.stream,
@@ -299,7 +300,9 @@ async fn fitting(
                 i64::try_from(wanted.limit).unwrap_or(i64::MAX).saturating_add(1),
                 wanted.request,
                 wanted.path.as_ref().map(|path| path.pattern.as_str()),
-                wanted.path.as_ref().map(|path| path.prefix.as_str())
+                wanted.path.as_ref().map(|path| path.prefix.as_str()),
+                wanted.since.map(Timestamp::to_date),
+                wanted.until.map(Timestamp::to_date)
             )
             .fetch_all(&mut **transaction)
             .await?

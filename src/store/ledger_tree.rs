@@ -96,7 +96,7 @@ impl Reading {
     }
 }
 
-async fn append(
+pub(super) async fn append(
     connection: &mut PgConnection,
     stream: StreamId,
     size: i64,

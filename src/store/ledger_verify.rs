@@ -52,7 +52,7 @@ impl Reading {
         stream: StreamId,
         from: i64,
         limit: i64,
-        mut take: impl FnMut(&RawEntry<'_>) + Send,
+        take: impl FnMut(&RawEntry<'_>) + Send,
     ) -> Result<i64, StoreError> {
         // COPY takes no parameters; these are numbers.
         let statement = format!(
@@ -60,7 +60,21 @@ impl Reading {
              WHERE stream = {stream} AND seq >= '{from}'::bigint ORDER BY seq FETCH FIRST {limit} ROWS WITH TIES) TO STDOUT (FORMAT binary)",
             stream = stream.0
         );
-        let mut arriving = self.connection().copy_out_raw(&statement).await?;
+        self.copied(&statement, take).await
+    }
+
+    /// The same of what is kept of the pruned entries of a stream.
+    pub async fn each_kept(&mut self, stream: StreamId, take: impl FnMut(&RawEntry<'_>) + Send) -> Result<i64, StoreError> {
+        let statement = format!(
+            "COPY (SELECT seq, time, request, account, action, resource, decision, subject, change, body, mac FROM ledger_kept \
+             WHERE stream = {} ORDER BY seq) TO STDOUT (FORMAT binary)",
+            stream.0
+        );
+        self.copied(&statement, take).await
+    }
+
+    async fn copied(&mut self, statement: &str, mut take: impl FnMut(&RawEntry<'_>) + Send) -> Result<i64, StoreError> {
+        let mut arriving = self.connection().copy_out_raw(statement).await?;
         let (mut begun, mut count) = (false, 0);
         while let Some(message) = std::future::poll_fn(|context| arriving.as_mut().poll_next(context)).await {
             let message = message?;

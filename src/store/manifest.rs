@@ -84,7 +84,7 @@ pub(super) async fn write(work: &mut Work, mac: &MacKey, before: i64, manifest: 
 pub(super) async fn newest_in_ledger(store: &Store) -> Result<i64, StoreError> {
     let mut connection = store.connection().await?;
     let newest = sqlx::query_scalar!(
-        r#"SELECT left(change, 64) AS "change!" FROM ledger_entry
+        r#"SELECT left(change, 64) AS "change!" FROM ledger_change
            WHERE left(change, 64) >= 'manifest:' AND left(change, 64) < 'manifest;' AND change IS NOT NULL
            ORDER BY left(change, 64) DESC LIMIT 1"#
     )

@@ -120,12 +120,15 @@ async fn drain(queue: &Mutex<Queue>, store: &Store) {
     }
 }
 
+/// A statement under way that looks for the tokens of one part.
+type Looking = JoinHandle<Result<Vec<TokenRow>, StoreError>>;
+
 /// The tokens of a batch, part by part.
 #[derive(Debug)]
 pub struct Parts {
     store: Store,
     waiting: VecDeque<Vec<i64>>,
-    under_way: VecDeque<(usize, JoinHandle<Result<Vec<TokenRow>, StoreError>>)>,
+    under_way: VecDeque<(usize, Looking)>,
 }
 
 impl Parts {

@@ -29,7 +29,7 @@ fn psql(server: &Server, database: &str, statement: &str) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-fn goldfin(server: &Server, arguments: &[&str]) -> (i32, String, String) {
+pub fn goldfin(server: &Server, arguments: &[&str]) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_goldfin"))
         .args(arguments)
         .env("GOLDFIN_ADDR", server.address())

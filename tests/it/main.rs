@@ -25,6 +25,7 @@ mod privileges;
 mod quotas;
 mod redact;
 mod restore;
+mod retention;
 mod rotate;
 mod second_node;
 mod server;

@@ -141,7 +141,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--database", metavar="URL", help="PostgreSQL, without a password in the URL (~/.pgpass or PGPASSWORD)")
-    source.add_argument("--archive", metavar="PATH", type=Path, help="an exported ledger: a file of NDJSON, or a folder of them")
+    source.add_argument(
+        "--archive",
+        metavar="PATH",
+        type=Path,
+        action="append",
+        help="an exported ledger, or archives: a file of NDJSON, compressed or not, or a folder of them; may be given again",
+    )
     source.add_argument("--server", metavar="URL", help="a goldfin, https://host:port; with VAULT_TOKEN or --token-file")
     parser.add_argument("--public-key", metavar="FILE", type=Path, help="the public key of the checkpoints")
     parser.add_argument(

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from itertools import count
+from typing import LiteralString
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from . import CannotVerify
+from .archived import Row, find_bad_kept, find_cut
 from .chain import SealRow
 from .entries import Columns, Name
-from .verify import Entry, Head, Report, Stored, StreamCheck, Trust, Verdict, report
+from .verify import Entry, Head, Outcome, Report, Stored, StreamCheck, Trust, Verdict, report
 
 ROWS_AT_ONCE = 1_000
 
@@ -19,6 +21,12 @@ _ENTRIES = """
                 THEN (EXTRACT(epoch FROM time) * 1000000)::bigint END,
            request::text, account, action, resource, decision, subject, change
     FROM ledger_entry WHERE stream = %s ORDER BY seq"""
+_KEPT_WRONG = "what is kept of the pruned entries is not what was archived"
+_KEPT = _ENTRIES.replace("ledger_entry", "ledger_kept")
+_PRUNED = """
+    SELECT coalesce(first, 0), coalesce(last, 0), coalesce(root, ''), coalesce(mac, ''), coalesce(hashes, ''), coalesce(digest, ''),
+           coalesce(kept, ''), pg_catalog.convert_to(coalesce(note, ''), 'UTF8')
+    FROM ledger_archive WHERE stream = %s AND pruned IS NOT NULL ORDER BY last"""
 _NAMES = """
     SELECT seq, encode(subject, 'hex'), class, count,
            CASE WHEN time >= '0001-01-01 00:00:00Z' AND time < '10000-01-01 00:00:00Z'
@@ -88,13 +96,19 @@ class Database:
             raise _unreadable(error) from None
 
     def _stream(self, stream: int, trust: Trust, head: Head | None, known: bool) -> Verdict:
-        check = StreamCheck(stream, trust, self._checkpoints(stream))
+        pruned = [Row(first, last, *map(bytes, rest)) for first, last, *rest in self._connection.execute(_PRUNED, (stream,))]
+        cut = find_cut(pruned, stream, trust)
+        check = StreamCheck(stream, trust, self._checkpoints(stream), cut=cut)
+        bad = find_bad_kept(pruned if cut else [], stream, self._rows(_KEPT, stream))
+        if bad is not None and cut:
+            check.mark_bad(bad, _KEPT_WRONG)
         names = Beside(self._names(stream))
         for entry in self._entries(stream, names):
             check.add(entry)
             if check.is_bad:
                 break
-        return check.finish(head, head_missing=known and head is None, named_beyond=names.left)
+        verdict = check.finish(head, head_missing=known and head is None, named_beyond=names.left)
+        return verdict if bad is None or verdict.outcome is not Outcome.SOUND else check.condemn(bad, _KEPT_WRONG)
 
     def _entries(self, stream: int, names: "Beside") -> Iterator[Entry]:
         with self._connection.cursor(name=f"goldfin_verify_{next(self._cursors)}") as cursor:
@@ -102,6 +116,12 @@ class Database:
             for seq, body, mac, *columns in cursor.execute(_ENTRIES, (stream,)):
                 repeated = Columns(*columns, names=names.of(seq))
                 yield Entry(seq, None if mac is None else body, mac or b"", columns=repeated)
+
+    def _rows(self, query: LiteralString, stream: int) -> Iterator[Entry]:
+        with self._connection.cursor(name=f"goldfin_verify_{next(self._cursors)}") as cursor:
+            cursor.itersize = ROWS_AT_ONCE
+            for seq, body, mac, *columns in cursor.execute(query, (stream,)):
+                yield Entry(seq, body, mac or b"", columns=Columns(*columns))
 
     def _names(self, stream: int) -> Iterator[tuple[int | None, Name]]:
         with self._connection.cursor(name=f"goldfin_verify_{next(self._cursors)}") as cursor:

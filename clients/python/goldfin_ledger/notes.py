@@ -80,21 +80,44 @@ class LogKey:
 
     def check(self, note: Checkpoint, stream: int) -> None:
         """That this log signed it for `stream`. Raises `BadNote`."""
-        origin = f"{self.log_id}/{stream}"
-        if note.origin != origin:
+        self.check_origin(note.origin, f"{self.log_id}/{stream}", note.signed, note.signatures)
+
+    def check_origin(self, origin: str, expected: str, signed: bytes, signatures: "tuple[Signature, ...]") -> None:
+        """That this log signed what begins with an origin. Raises `BadNote`."""
+        if origin != expected:
             raise BadNote("the checkpoint is of another log or stream")
-        ours = [part.value for part in note.signatures if (part.name, part.key_id) == (origin, self.key_id(origin))]
+        ours = [part.value for part in signatures if (part.name, part.key_id) == (origin, self.key_id(origin))]
         if not ours:
             raise BadNote("the checkpoint is not signed by the log's key")
         for value in ours:
             try:
-                self._key.verify(value, note.signed)
+                self._key.verify(value, signed)
             except InvalidSignature:
                 raise BadNote("a signature of the checkpoint is wrong") from None
 
 
 def read_checkpoint(note: bytes) -> Checkpoint:
     """Raises `BadNote` unless `note` is of the form; verifies no signature."""
+    lines, signed, signatures = read_note(note, 3)
+    log_id, stream = read_origin(lines[0])
+    if _SIZE.fullmatch(lines[1]) is None or int(lines[1]) > LARGEST_SIZE:
+        raise BadNote("the size of the checkpoint is not a number of its form")
+    root = canonical_base64(lines[2])
+    if len(root) != 32:
+        raise BadNote("the root of the checkpoint is not of 32 bytes")
+    return Checkpoint(log_id, stream, int(lines[1]), root, signed, signatures)
+
+
+def read_origin(text: str) -> tuple[str, int]:
+    """The id of a log, and the number of a stream. Raises `BadNote`."""
+    origin = _ORIGIN.fullmatch(text)
+    if origin is None or int(origin[2]) > LARGEST_STREAM:
+        raise BadNote("the origin of the checkpoint is not one of goldfin")
+    return origin[1], int(origin[2])
+
+
+def read_note(note: bytes, count: int) -> tuple[list[str], bytes, tuple[Signature, ...]]:
+    """A signed note of so many lines: the lines, what is signed, the signatures. Raises `BadNote`; verifies none of them."""
     if len(note) > LONGEST_NOTE:
         raise BadNote("the checkpoint is too long")
     if any(byte < 0x20 and byte != 0x0A for byte in note):
@@ -106,20 +129,12 @@ def read_checkpoint(note: bytes) -> Checkpoint:
     if not text.endswith("\n"):
         raise BadNote("the checkpoint does not end with a line end")
     lines = text.removesuffix("\n").split("\n")
-    if len(lines) < 5 or lines[3] != "":
-        raise BadNote("a checkpoint is three lines, an empty one, and signatures")
-    if len(lines) > 4 + MOST_SIGNATURES:
+    if len(lines) < count + 2 or lines[count] != "":
+        raise BadNote("a note is its lines, an empty one, and signatures")
+    if len(lines) > count + 1 + MOST_SIGNATURES:
         raise BadNote("the checkpoint has too many signatures")
-    origin = _ORIGIN.fullmatch(lines[0])
-    if origin is None or int(origin[2]) > LARGEST_STREAM:
-        raise BadNote("the origin of the checkpoint is not one of goldfin")
-    if _SIZE.fullmatch(lines[1]) is None or int(lines[1]) > LARGEST_SIZE:
-        raise BadNote("the size of the checkpoint is not a number of its form")
-    root = canonical_base64(lines[2])
-    if len(root) != 32:
-        raise BadNote("the root of the checkpoint is not of 32 bytes")
-    signed = "".join(line + "\n" for line in lines[:3]).encode()
-    return Checkpoint(origin[1], int(origin[2]), int(lines[1]), root, signed, tuple(map(_signature, lines[4:])))
+    signed = "".join(line + "\n" for line in lines[:count]).encode()
+    return lines[:count], signed, tuple(map(_signature, lines[count + 1 :]))
 
 
 def _signature(line: str) -> Signature:

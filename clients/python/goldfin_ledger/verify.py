@@ -3,12 +3,16 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from . import CannotVerify
 from .chain import chain_mac
 from .entries import Columns, Unreadable, read_entry
 from .notes import BadNote, Checkpoint, LogKey, read_checkpoint
 from .tree import Tree, leaf_hash
+
+if TYPE_CHECKING:
+    from .archived import Archived
 
 
 class Outcome(Enum):
@@ -108,6 +112,13 @@ class Trust:
             self.key.check(note, note.stream)
         return note
 
+    def check_archived(self, note: "Archived", stream: int) -> None:
+        """That the log signed the record of an archive of `stream`. Raises `BadNote`."""
+        if note.stream != stream:
+            raise BadNote("the record of an archive is of another stream")
+        if self.key is not None:
+            self.key.check_origin(note.origin, f"{self.key.log_id}/{stream}/archive", note.signed, note.signatures)
+
     def read_stored(self, stored: Stored, stream: int) -> Checkpoint:
         """A stored checkpoint whose copied columns agree with it. Raises `BadNote`."""
         note = self.read(stored.note)
@@ -119,9 +130,15 @@ class Trust:
 
 
 class StreamCheck:
-    """The walk along one stream. `stored` are its checkpoints by size, and are taken as the walk reaches them."""
+    """The walk along one stream. `stored` are its checkpoints by size, and are taken as the walk reaches them.
 
-    def __init__(self, stream: int, trust: Trust, stored: Iterator[Stored], edge: Edge | None = None) -> None:
+    `edges` are those of an archive by size, and `last` is where its files say that they end. `cut` is where a database says credibly that
+    the stream begins.
+    """
+
+    def __init__(
+        self, stream: int, trust: Trust, stored: Iterator[Stored], edges: Sequence[Edge] = (), last: int = 0, cut: Edge | None = None
+    ) -> None:
         self.stream = stream
         self._trust = trust
         self._stored = stored
@@ -133,8 +150,12 @@ class StreamCheck:
         while self._next is not None and self._next.size < 1:
             self._misplaced = True
             self._take()
-        if edge is not None:
-            self._begin(edge)
+        self._edges = [(edge.size, _tree_of(edge, stream).root()) for edge in edges[1:]]
+        self._last = last
+        if edges:
+            self._begin(edges[0], edges[0].size == 0)
+        if cut is not None:
+            self._begin(cut, True)
         self._good = self.n
 
     @property
@@ -167,7 +188,7 @@ class StreamCheck:
             self._bad = (1, "the stream has no head")
         if self._bad is not None:
             return self._verdict(Outcome.TAMPERED, *self._bad)
-        longest = max((note.size for note in self._trusted), default=0)
+        longest = max(self._last, *(note.size for note in self._trusted), *(size for size, _ in self._edges), 0)
         forged = self._misplaced
         while (stored := self._take()) is not None:
             longest = max(longest, stored.size)
@@ -188,13 +209,18 @@ class StreamCheck:
             return self._verdict(Outcome.TAMPERED, self.n + 1, "subjects are named beside an entry that is not there")
         return self._verdict(Outcome.SOUND, None, "")
 
-    def _begin(self, edge: Edge) -> None:
-        try:
-            self._tree = Tree(edge.size, edge.hashes)
-        except ValueError:
-            raise CannotVerify(f"the edge of stream {self.stream} is not of the form") from None
+    def mark_bad(self, seq: int, why: str) -> None:
+        """What is wrong elsewhere than with the entries of the walk."""
+        self._bad = self._bad or (seq, why)
+
+    def condemn(self, seq: int, why: str) -> Verdict:
+        """The verdict where nothing but this is wrong."""
+        return self._verdict(Outcome.TAMPERED, seq, why)
+
+    def _begin(self, edge: Edge, believed: bool) -> None:
+        self._tree = _tree_of(edge, self.stream)
         self._before = edge.mac
-        root, believed = self._tree.root(), False
+        root = self._tree.root()
         while self._next is not None and self._next.size <= edge.size:
             stored = self._take()
             if stored is not None and stored.size == edge.size:
@@ -203,7 +229,7 @@ class StreamCheck:
             note = self._trusted.pop(0)
             if note.size < edge.size:
                 raise CannotVerify(
-                    f"a trusted checkpoint of stream {self.stream} is of a size before the archive; give the part before too"
+                    f"a trusted checkpoint of stream {self.stream} is of a size before what is here; give the archives of the part before"
                 )
             if note.root != root:
                 raise CannotVerify(f"the edge of stream {self.stream} is not that of the trusted checkpoint")
@@ -246,6 +272,10 @@ class StreamCheck:
             compared, root = True, root or self._tree.root()
             if self._trusted.pop(0).root != root:
                 why = why or "a trusted checkpoint is of another tree"
+        while self._edges and self._edges[0][0] == self.n:
+            compared, root = True, root or self._tree.root()
+            if self._edges.pop(0)[1] != root:
+                why = why or "an edge is of another tree"
         if why is not None:
             self._bad = (self._good + 1, why)
         elif compared:
@@ -264,6 +294,14 @@ class StreamCheck:
 
     def _verdict(self, outcome: Outcome, seq: int | None, why: str) -> Verdict:
         return Verdict(self.stream, outcome, seq, self.n, why)
+
+
+def _tree_of(edge: Edge, stream: int) -> Tree:
+    """Raises `CannotVerify`."""
+    try:
+        return Tree(edge.size, edge.hashes)
+    except ValueError:
+        raise CannotVerify(f"an edge of stream {stream} is not of the form") from None
 
 
 def report(verdicts: Sequence[Verdict]) -> Report:

@@ -5,6 +5,7 @@ way, so that one run of goldfin judges them all. GOLDFIN_DUEL_SEED repeats a run
 GOLDFIN_DUEL_ROUNDS makes it longer.
 """
 
+import gzip
 import json
 import os
 import pathlib
@@ -17,6 +18,7 @@ import pytest
 from asking import client_of
 from goldfin_server import Server, binary, clean_environment
 from ledger_mutants import COLUMNS, EVERYWHERE, IN_A_DATABASE, Ledger, Note, archive_lines, compact, settle, sign
+from pruned_mutants import ARCHIVE_COLUMNS, OF_PRUNED, Pruned, edge_hashes, tree_root
 
 from goldfin_ledger import CannotVerify
 from goldfin_ledger.archive import verify_archive
@@ -221,14 +223,18 @@ def duel_database(real):
         connection.execute("SET client_min_messages = error")
         for table, name in connection.execute(
             "SELECT conrelid::regclass::text, conname FROM pg_constraint"
-            " WHERE conrelid::regclass::text LIKE 'ledger%' AND contype IN ('c', 'f', 'p', 'u')"
+            " WHERE conrelid::regclass::text LIKE 'ledger%' AND contype IN ('c', 'f', 'p', 'u') AND coninhcount = 0"
         ).fetchall():
             connection.execute(f'ALTER TABLE {table} DROP CONSTRAINT IF EXISTS "{name}" CASCADE')
-        for table in ("ledger_entry", "ledger_head", "ledger_checkpoint", "ledger_tile", "ledger_subject"):
+        # Months and what is in none of them have triggers of their own.
+        for (table,) in connection.execute(
+            "SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'p') AND relname LIKE 'ledger%'"
+        ).fetchall():
             connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         for table, name in connection.execute(
             "SELECT attrelid::regclass::text, attname FROM pg_attribute WHERE attnotnull AND attnum > 0 AND attrelid IN"
-            " ('ledger_entry'::regclass, 'ledger_head'::regclass, 'ledger_checkpoint'::regclass, 'ledger_subject'::regclass)"
+            " ('ledger_entry'::regclass, 'ledger_head'::regclass, 'ledger_checkpoint'::regclass, 'ledger_subject'::regclass,"
+            " 'ledger_archive'::regclass, 'ledger_kept'::regclass)"
         ).fetchall():
             connection.execute(f'ALTER TABLE {table} ALTER "{name}" DROP NOT NULL')
     return url
@@ -327,7 +333,8 @@ def test_rows_that_no_goldfin_writes(real, duel_database, sql):
 
 
 def fill(connection: psycopg.Connection, ledgers: list[Ledger]) -> None:
-    connection.execute("TRUNCATE ledger_entry, ledger_subject, ledger_head, ledger_checkpoint, ledger_tile, ledger_stream")
+    tables = "ledger_entry, ledger_subject, ledger_head, ledger_checkpoint, ledger_tile, ledger_stream, ledger_archive, ledger_kept"
+    connection.execute(f"TRUNCATE {tables}")
     cursor = connection.cursor()
     cursor.execute(
         "INSERT INTO ledger_stream (stream, node) OVERRIDING SYSTEM VALUE SELECT s, s::text FROM unnest(%s::int[]) s",
@@ -353,6 +360,130 @@ def fill(connection: psycopg.Connection, ledgers: list[Ledger]) -> None:
         for ledger in ledgers:
             for note in ledger.notes:
                 copy.write_row([note.stream, note.size, note.root, note.note.decode()])
+
+
+@pytest.mark.parametrize("number", range(DATABASES))
+def test_databases_whose_older_entries_were_pruned(real, duel_database, tmp_path, number):
+    rng, ledgers, all_pruned = random.Random(SEED + 3000 + number), [], []
+    for at in range(STREAMS):
+        first, length = rng.randrange(len(real.bodies) - 40), rng.randrange(8, 40)
+        ledger = settle(real.bodies[first : first + length], 1000 + 17 * at, rng, real.keys)
+        pruned = Pruned(ledger, rng)
+        mutation = rng.choice(OF_PRUNED)
+        mutation(pruned, rng)
+        ledgers.append((mutation.__name__, ledger))
+        all_pruned.append(pruned)
+    with psycopg.connect(duel_database) as connection:
+        fill(connection, [ledger for _, ledger in ledgers])
+        fill_archives(connection, all_pruned)
+    for arguments, trust in (
+        (["--mac-key", str(real.unseal_file)], Trust(real.keys.public, real.keys.mac)),
+        (["--public-key", str(real.key_file)], Trust(real.keys.public)),
+    ):
+        theirs = real.goldfin("--database", duel_database, *arguments)
+        with Database(duel_database) as database:
+            ours = mine(lambda: database.verify(trust))  # noqa: B023
+        assert not differences(ours, theirs, ledgers, trust.mac_key is not None), f"GOLDFIN_DUEL_SEED={SEED}"
+        assert {verdict for verdict, _ in ours[1].values()} >= {"sound", "tampered"}
+
+
+def test_a_checkpoint_from_before_the_cut_is_for_the_archives(real, duel_database, tmp_path):
+    rng = random.Random(SEED + 5000)
+    ledger = settle(real.bodies[:12], 7, rng, real.keys)
+    bodies, pruned = [row.body for row in ledger.rows], Pruned(ledger, rng, [5, 8])
+    with psycopg.connect(duel_database) as connection:
+        fill(connection, [ledger])
+        fill_archives(connection, [pruned])
+    for size, root, code in [
+        (4, tree_root(bodies[:4]), 4),
+        (8, bytes(32), 4),
+        (8, tree_root(bodies[:8]), 0),
+        (9, tree_root(bodies[:9]), 0),
+        (9, bytes(32), 2),
+        (13, bytes(32), 3),
+    ]:
+        (path := tmp_path / "kept").write_bytes(note := sign(real.keys, 7, size, root))
+        with Database(duel_database) as database:
+            ours = mine(lambda: database.verify(Trust(real.keys.public, None, [note])))  # noqa: B023
+        theirs = real.goldfin("--database", duel_database, "--public-key", str(real.key_file), "--checkpoint", str(path))
+        assert ours == theirs and ours[0] == code, (size, code)
+
+
+def fill_archives(connection: psycopg.Connection, all_pruned: list[Pruned]) -> None:
+    columns = ("stream", *ARCHIVE_COLUMNS)
+    with connection.cursor().copy(f"COPY ledger_archive ({', '.join(columns)}) FROM STDIN") as copy:
+        for pruned in all_pruned:
+            for row in pruned.archives:
+                copy.write_row([pruned.ledger.stream, *(row[name] for name in ARCHIVE_COLUMNS)])
+    with connection.cursor().copy(f"COPY ledger_kept (stream, seq, body, mac, {', '.join(COLUMNS)}) FROM STDIN") as copy:
+        for pruned in all_pruned:
+            for row in pruned.kept:
+                copy.write_row([row.stream, row.seq, row.body.decode(), row.mac, *(row.columns[name] for name in COLUMNS)])
+
+
+def test_archives_that_go_on_from_each_other(real, tmp_path):
+    """Months of two streams, compressed or not, with a file that is missing, damaged, cut or of another place."""
+    rng, found, seen = random.Random(SEED + 4000), [], set()
+    for number in range(SINGLE // 2):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        paths = []
+        for stream in (1, 2):
+            ledger = settle(real.bodies[:24], stream, rng, real.keys)
+            cuts = sorted({0, 24, *rng.sample(range(1, 24), k=2)})
+            for first, last in zip(cuts, cuts[1:], strict=False):
+                lines = month_lines(ledger, first, last, rng)
+                if rng.random() < 0.2:
+                    shake(lines, rng)
+                content, name = b"".join(lines), f"{stream}-{first:02}.ndjson"
+                if rng.random() < 0.6:
+                    content, name = gzip.compress(content, mtime=0), f"{name}.gz"
+                    content = spoil(content, rng)
+                (folder / name).write_bytes(content)
+                paths.append(folder / name)
+        gone = rng.random()
+        if gone < 0.2:
+            paths.remove(rng.choice(paths))
+        elif gone < 0.4:
+            paths = paths[rng.randrange(len(paths)) :]
+        rng.shuffle(paths)
+        given = [folder] if rng.random() < 0.3 else paths
+        arguments = [part for path in given for part in ("--archive", str(path))]
+        theirs = real.goldfin(*arguments, "--public-key", str(real.key_file))
+        ours = mine(lambda: verify_archive(given, Trust(real.keys.public)))  # noqa: B023
+        seen.add(ours[0])
+        if ours != theirs:
+            found.append(f"{number}: {[path.name for path in given]}: python {ours}, goldfin {theirs}")
+    assert not found, f"GOLDFIN_DUEL_SEED={SEED}\n" + "\n".join(found)
+    assert {0, 2, 4} <= seen
+
+
+def month_lines(ledger: Ledger, first: int, last: int, rng: random.Random) -> list[bytes]:
+    """The archive of the entries behind `first` up to `last`."""
+    bodies, stream, keys = [row.body for row in ledger.rows], ledger.stream, ledger.keys
+    named = {"month": "2012-01", "first": first + 1, "last": last, "key": "synthetic", "node": "synthetic"}
+    log = keys.public.log_id if rng.random() < 0.98 else "goldfin/0000000000000000"
+    lines = [compact({"archive": 1, "log": log, "stream": stream, **named})]
+    hashes = [each.hex() for each in edge_hashes(bodies[:first])]
+    mac = ledger.rows[first - 1].mac.hex() if first else ""
+    lines.append(compact({"edge": 1, "stream": stream, "size": first, "mac": mac, "hashes": hashes}))
+    for size in {first, last} - {0}:
+        root = tree_root(bodies[:size])
+        note = sign(keys, stream, size, root).decode()
+        lines.append(compact({"checkpoint": 1, "stream": stream, "size": size, "root": root.hex(), "note": note}))
+    rows = ledger.rows[first:last]
+    return lines + [row.body[:-1] + b',"mac":"%b","leaf":"%b"}\n' % (row.mac.hex().encode(), row.leaf.hex().encode()) for row in rows]
+
+
+def spoil(content: bytes, rng: random.Random) -> bytes:
+    what, at = rng.random(), rng.randrange(len(content))
+    if what < 0.1:
+        return content[:at] + bytes([content[at] ^ 1 << rng.randrange(8)]) + content[at + 1 :]
+    if what < 0.15:
+        return content[:at]
+    if what < 0.2:
+        return content + rng.choice([b"\0" * 20, b"{}\n", content])
+    return content
 
 
 def test_single_archives_damaged_byte_by_byte_and_line_by_line(real, tmp_path):
@@ -405,12 +536,7 @@ def test_an_edge_does_not_hide_a_checkpoint_that_was_kept(real, tmp_path):
 
 
 def edge(bodies: list[bytes], mac: bytes) -> bytes:
-    """The largest full subtrees, one for each bit of the size."""
-    hashes, at = [], 0
-    for bit in reversed(range(len(bodies).bit_length())):
-        if len(bodies) >> bit & 1:
-            hashes.append(tree_root(bodies[at : at + (1 << bit)]).hex())
-            at += 1 << bit
+    hashes = [each.hex() for each in edge_hashes(bodies)]
     return compact({"edge": 1, "stream": 1, "size": len(bodies), "mac": mac.hex(), "hashes": hashes})
 
 
@@ -425,13 +551,6 @@ def write(path: pathlib.Path, lines: list[bytes], rng: random.Random) -> pathlib
     (path / "part-9.ndjson").write_bytes(b"".join(lines[cut:]))
     (path / "notes.txt").write_text("passed over\n")
     return path
-
-
-def tree_root(bodies: list[bytes]) -> bytes:
-    tree = Tree()
-    for body in bodies:
-        tree.add(leaf_hash(body))
-    return tree.root()
 
 
 def shake(lines: list[bytes], rng: random.Random) -> str:

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod archived;
 pub mod note;
 pub mod proof;
 pub mod tile;

@@ -82,7 +82,7 @@ impl LogKey {
         (number > 0 && self.origin(number) == origin).then_some(number)
     }
 
-    fn key_id(&self, name: &str) -> [u8; 4] {
+    pub(crate) fn key_id(&self, name: &str) -> [u8; 4] {
         key_id(name, ED25519, self.0)
     }
 }
@@ -166,7 +166,7 @@ impl Checkpoint {
 
 impl LogKey {
     /// Every signature of the origin's key must verify, and there must be one; those of others are passed over.
-    fn check_signatures(&self, origin: &str, text: &str, signatures: &str, form: NoteError) -> Result<(), NoteError> {
+    pub(crate) fn check_signatures(&self, origin: &str, text: &str, signatures: &str, form: NoteError) -> Result<(), NoteError> {
         let lines = signatures.strip_suffix('\n').ok_or(form)?;
         let id = self.key_id(origin);
         let mut verified = false;

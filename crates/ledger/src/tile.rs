@@ -143,6 +143,22 @@ impl Tiles {
         Some(Self { edge: Edge::from_parts(size, hashes)?, levels })
     }
 
+    /// The partial tiles, from the leaves up: what [`Self::from_levels`] goes on from, one behind the other.
+    #[must_use]
+    pub fn partial(&self) -> Vec<u8> {
+        self.levels.iter().flat_map(|level| level.concat()).collect()
+    }
+
+    /// Goes on from what [`Self::partial`] gave. None where it is not that of a tree of this size.
+    #[must_use]
+    pub fn from_partial(size: u64, bytes: &[u8]) -> Option<Self> {
+        let mut rest = split(bytes)?.into_iter();
+        let take = |width: u64| rest.by_ref().take(usize::try_from(width).unwrap_or(usize::MAX)).collect();
+        let levels = partial_widths(size).into_iter().map(take).collect();
+        let whole = Self::from_levels(size, levels)?;
+        rest.next().is_none().then_some(whole)
+    }
+
     #[must_use]
     pub fn edge(&self) -> &Edge {
         &self.edge
@@ -265,6 +281,7 @@ mod tests {
                 let widths = partial_widths(tiles.edge.size()).len();
                 let again = again.or_else(|| Tiles::from_levels(tiles.edge.size(), tiles.levels.get(..widths)?.to_vec())).unwrap();
                 assert_eq!(again.edge, tiles.edge);
+                assert_eq!(Tiles::from_partial(tiles.edge.size(), &tiles.partial()).unwrap().edge, tiles.edge);
                 tiles = again;
             }
             tiles.push(*leaf, &mut full);

@@ -15,6 +15,7 @@ mod policies;
 mod quotas;
 mod run;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use goldfin_ledger::note::LogKey;
@@ -37,14 +38,16 @@ pub struct System {
     tools: Tools,
     rules: Arc<Rules>,
     clock: Clock,
+    /// Where archives of the ledger are written.
+    archive: Option<PathBuf>,
     /// The ledgers that this one is a witness of.
     witness_of: Arc<[LogKey]>,
 }
 
 impl System {
     #[must_use]
-    pub fn new(tools: Tools, rules: Arc<Rules>, clock: Clock, witness_of: Arc<[LogKey]>) -> Self {
-        Self { tools, rules, clock, witness_of }
+    pub fn new(tools: Tools, rules: Arc<Rules>, clock: Clock, archive: Option<PathBuf>, witness_of: Arc<[LogKey]>) -> Self {
+        Self { tools, rules, clock, archive, witness_of }
     }
 }
 

@@ -1,8 +1,10 @@
 //! The operations of `sys`, one enum per area.
 
+use std::time::Duration;
+
 use crate::engine::keys::RotateOp;
 use crate::model::action::Action;
-use crate::model::operation::{Circumstances, Operation, Resource, ResourceKind};
+use crate::model::operation::{Circumstances, Operation, PATIENCE, Resource, ResourceKind};
 
 use super::accounts::AccountOp;
 use super::capabilities::CapabilityOp;
@@ -59,6 +61,14 @@ impl Operation for Op {
             Self::Metrics => Resource::new(ResourceKind::Server, "metrics"),
             Self::Seal => Resource::new(ResourceKind::Server, "server"),
         }
+    }
+
+    fn patience(&self) -> Duration {
+        match self {
+            Self::Ledger(op) => op.patience(),
+            _ => None,
+        }
+        .unwrap_or(PATIENCE)
     }
 
     fn circumstances(&self) -> Circumstances {

@@ -1,5 +1,6 @@
 //! `audit`: reading the ledger, and verifying that it is whole.
 
+mod archive;
 mod export;
 mod list;
 pub(super) mod show;
@@ -25,6 +26,9 @@ pub enum Audit {
     Export(export::Export),
     Summary(summary::Summary),
     Verify(Verify),
+    Archive(archive::Archive),
+    Prune(archive::Prune),
+    Archives(archive::Archives),
     Prove(Prove),
     Checkpoint(PrintCheckpoint),
     Consistent(Consistent),
@@ -43,6 +47,7 @@ Examples:
   goldfin audit verify --checkpoint yesterday.checkpoint
   goldfin audit verify --database postgresql://auditor@db/goldfin --mac-key unseal-keys.json
   goldfin audit verify --archive ledger.ndjson --public-key ledger.key --checkpoint yesterday.checkpoint
+  goldfin audit verify --archive 2026-01.ndjson.gz --archive 2026-02.ndjson.gz --public-key ledger.key
   goldfin audit verify --archive ledger.ndjson --mac-key unseal-keys.json --seal postgresql://auditor@db/goldfin")]
 pub struct Verify {
     /// A checkpoint kept from before, a signed note; nothing before it may have changed
@@ -60,9 +65,9 @@ struct OfflineArguments {
     /// Verify the database itself: a PostgreSQL URL without a password, which ~/.pgpass or PGPASSWORD holds
     #[arg(long, value_name = "URL", conflicts_with = "archive")]
     database: Option<String>,
-    /// Verify an exported ledger: a folder or an NDJSON file
+    /// Verify an exported ledger, or archives: a folder, or a file, compressed or not; may be given again for files that go on from each other
     #[arg(long, value_name = "PATH")]
-    archive: Option<PathBuf>,
+    archive: Vec<PathBuf>,
     /// With --archive and --mac-key: the database whose seal the key opens
     #[arg(long, value_name = "URL", requires_all = ["archive", "mac_key"])]
     seal: Option<String>,
@@ -96,16 +101,16 @@ pub enum OfflineLedger {
     /// A PostgreSQL URL; a password in it must be refused, it was an argument.
     Database(String),
     /// Files, and the database whose seal opens the MAC key.
-    Archive(PathBuf, Option<String>),
+    Archive(Vec<PathBuf>, Option<String>),
 }
 
 impl Audit {
     pub fn offline_verification(&self) -> Option<OfflineVerification> {
         let Self::Verify(verify) = self else { return None };
-        let ledger = match (&verify.offline.database, &verify.offline.archive) {
+        let ledger = match (&verify.offline.database, verify.offline.archive.as_slice()) {
             (Some(url), _) => OfflineLedger::Database(url.clone()),
-            (None, Some(path)) => OfflineLedger::Archive(path.clone(), verify.offline.seal.clone()),
-            (None, None) => return None,
+            (None, []) => return None,
+            (None, paths) => OfflineLedger::Archive(paths.to_vec(), verify.offline.seal.clone()),
         };
         let KeyFiles { public_key, mac_key } = &verify.offline.keys;
         Some(OfflineVerification {
@@ -124,6 +129,9 @@ impl Audit {
             Self::Export(command) => command.run(session),
             Self::Summary(command) => command.run(session),
             Self::Verify(command) => command.run(session),
+            Self::Archive(command) => command.run(session),
+            Self::Prune(command) => command.run(session),
+            Self::Archives(command) => command.run(session),
             Self::Prove(command) => command.run(session),
             Self::Checkpoint(command) => command.run(session),
             Self::Consistent(command) => command.run(session),
@@ -134,7 +142,7 @@ impl Audit {
 
 impl Verify {
     fn run(self, session: &mut Session) -> Result<(), Failure> {
-        if self.offline.database.is_some() || self.offline.archive.is_some() {
+        if self.offline.database.is_some() || !self.offline.archive.is_empty() {
             session.out.warn("error: this program was built without the verifier that needs no server\n  hint: use the `goldfin` binary of the server's package")?;
             return Err(Failure::Told(CANNOT));
         }

@@ -1,5 +1,6 @@
 //! `sys/ledger`: reading and verifying what was recorded. Reading it is recorded like anything else.
 
+mod archive;
 mod asking;
 mod export;
 mod run;
@@ -7,6 +8,8 @@ mod shown;
 mod summary;
 mod tree;
 mod witness;
+
+use std::time::Duration;
 
 use goldfin_crypto::Plaintext;
 
@@ -43,15 +46,23 @@ pub enum LedgerOp {
     },
     /// Checkpoints, tiles, proofs.
     Tree(tree::TreeOp),
+    /// What leaves the database.
+    Archive(archive::ArchiveOp),
     /// For other ledgers, which this one is a witness of.
     Witness(witness::WitnessOp),
 }
 
 impl LedgerOp {
+    /// A month of entries is verified twice, written and read back.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        matches!(self, Self::Archive(_)).then_some(Duration::from_secs(3600))
+    }
+
     pub(super) fn action(&self) -> Action {
         match self {
             Self::Verify { .. } => Action::VerifyLedger,
             Self::Tree(op) => op.action(),
+            Self::Archive(op) => op.action(),
             Self::Witness(op) => op.action(),
             _ => Action::ReadLedger,
         }
@@ -73,6 +84,7 @@ pub(super) fn parse(mut call: Call, rest: &str) -> Result<LedgerOp, Fault> {
             let search = asking::search(|name| Ok(call.query.value(name).filter(|text| !text.is_empty()).map(str::to_owned)))?;
             Ok(LedgerOp::Entries { search, ndjson: is_ndjson(call.query.value("format"))? })
         }
+        "archive" | "prune" => archive::parse(&mut call, rest).map(LedgerOp::Archive),
         "search" => parse_search(&mut call),
         "export" => export::parse(&call).map(LedgerOp::Export),
         "summary" => summary::parse(&call).map(LedgerOp::Summary),

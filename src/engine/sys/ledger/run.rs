@@ -5,13 +5,15 @@ use goldfin_ledger::note::Checkpoint;
 
 use crate::audit::check::Keys;
 use crate::audit::lines::{self, members};
-use crate::audit::verify::verify;
+use crate::audit::verify::{BEFORE_THE_CUT, verify};
 use crate::engine::sys::System;
 use crate::model::document::Node;
-use crate::model::fault::Fault;
+use crate::model::fault::{Complaint, Fault};
 use crate::model::id::StreamId;
 use crate::model::reply::{Answer, Reply};
+use crate::store::error::StoreError;
 use crate::store::ledger::Reading;
+use crate::store::ledger_archive::StoredArchive;
 use crate::store::ledger_search::{Search, search};
 use crate::store::work::Work;
 
@@ -34,12 +36,16 @@ impl System {
             LedgerOp::Export(export) => export.run(work).await,
             LedgerOp::Summary(summary) => summary.run(work).await,
             LedgerOp::Tree(op) => self.run_tree(op, work).await,
+            LedgerOp::Archive(op) => self.run_archive(op, work).await,
             LedgerOp::Witness(op) => self.run_witness(op, work).await,
             LedgerOp::Verify { checkpoints } => {
                 let mut reading = Reading::begin(work.store()).await?;
                 let keys = Keys { log: self.log_key()?, mac: Some(self.tools.barrier.ledger()) };
                 let kept = kept(&keys, checkpoints)?;
-                let report = verify(&mut reading, &keys, &kept, false, &|_| {}).await?;
+                let report = verify(&mut reading, &keys, &kept, false, &|_| {}).await.map_err(|error| match error {
+                    StoreError::Integrity(BEFORE_THE_CUT) => Fault::invalid(BEFORE_THE_CUT),
+                    other => other.into(),
+                })?;
                 if report.exit_code() != 0 {
                     tracing::error!(alarm = "ledger", "the ledger does not verify");
                 }
@@ -55,8 +61,14 @@ impl System {
             Err(_) => reading.heads().await?.into_iter().find(|(node, _)| node == stream).map(|(_, head)| head.stream),
         };
         let missing = || Fault::not_found("there is no such entry");
-        let entries = reading.stretch(stream.ok_or_else(missing)?, seq, 1).await?;
-        let found = entries.into_iter().find(|entry| entry.seq == seq).ok_or_else(missing)?;
+        let stream = stream.ok_or_else(missing)?;
+        let entries = reading.stretch(stream, seq, 1).await?;
+        let Some(found) = entries.into_iter().find(|entry| entry.seq == seq) else {
+            let archives = reading.archives(stream).await?;
+            let archive = archives.into_iter().find(|archive| archive.pruned.is_some() && (archive.first..=archive.last).contains(&seq));
+            let gone = |archive: StoredArchive| Fault::Gone(Complaint::new("the entry was archived and pruned").stored(archive.file));
+            return Err(archive.map_or_else(missing, gone));
+        };
         let proof = self.proof(&mut reading, &found).await?;
         Ok(Reply::data(Node::object([("entry", members(&found)), ("body", Node::text(found.body.as_str())), ("proof", proof)])))
     }

@@ -155,6 +155,14 @@ async fn piece(reading: &mut Reading, stream: StreamId, name: &Name) -> Result<R
         let hashes = prove::hashes_at(reading, stream, level, start, count).await?;
         return Ok(Reply::new(Answer::Stream(BYTES, Plaintext::new(hashes.concat()))));
     }
+    if reading
+        .archives(stream)
+        .await?
+        .iter()
+        .any(|archive| archive.pruned.is_some() && u64::try_from(archive.last).is_ok_and(|last| last > start))
+    {
+        return Err(Fault::Gone("these entries were archived and pruned; `sys/ledger/archive` names the files".into()));
+    }
     let entries = prove::entries_at(reading, stream, start, count).await?;
     let bodies = entries.iter().map(|entry| entry.body.as_bytes());
     let (kind, bytes) = match name.piece {

@@ -127,3 +127,21 @@ fn a_rotation_is_waited_for_through_a_pause_of_the_server() {
     assert!(run.out.contains("kek_version  2"), "{}", run.out);
     assert_eq!(server.request_lines(), ["POST /v1/sys/rotate", "GET /v1/sys/rotate/status", "GET /v1/sys/rotate/status"]);
 }
+
+#[test]
+fn months_are_archived_and_pruned_until_none_is_left() {
+    let archived = |left: u32| {
+        format!(
+            r#"{{"request_id":"r","data":{{"archive":{{"month":"2012-01","stream":1,"first":1,"last":9,"file":"f-{left}"}},"remaining":{left}}}}}"#
+        )
+    };
+    let server = Server::answering(&[(200, &archived(1)), (200, &archived(0))]);
+    let run = server.run(&["audit", "archive", "--until", "2012-02"], "");
+    assert!(run.code == 0 && run.out.contains("f-1") && run.out.contains("f-0"), "{} {}", run.out, run.err);
+    assert_eq!(server.request_lines(), ["POST /v1/sys/ledger/archive", "POST /v1/sys/ledger/archive"]);
+    assert_eq!(server.requests()[0].body(), r#"{"until":"2012-02"}"#);
+    let pruned = r#"{"request_id":"r","data":{"month":"2012-01","entries":9,"remaining":1}}"#;
+    let server = Server::answering(&[(200, pruned), (400, r#"{"errors":["the oldest month holds entries that are not archived"]}"#)]);
+    let run = server.run(&["audit", "prune", "--until", "2012-02"], "");
+    assert!(run.code == 2 && run.err.contains("pruned 2012-01") && run.err.contains("not archived"), "{} {}", run.code, run.err);
+}

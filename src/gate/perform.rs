@@ -7,6 +7,7 @@ use goldfin_crypto::Plaintext;
 use crate::audit::recorder::Asked;
 use crate::auth::principal::Principal;
 use crate::engine::keys::RotateOp;
+use crate::engine::openapi::watch::Watch;
 use crate::engine::{Engine, Performer};
 use crate::model::call::{Call, Negotiate, Verb};
 use crate::model::clock::Timestamp;
@@ -14,7 +15,7 @@ use crate::model::document::Node;
 use crate::model::facts::Facts;
 use crate::model::fault::Fault;
 use crate::model::mount::{Kind, Mount};
-use crate::model::operation::{Resource, ResourceKind};
+use crate::model::operation::{Operation, Resource, ResourceKind};
 use crate::store::directory::Snapshot;
 use crate::store::work::Work;
 
@@ -119,10 +120,12 @@ impl House {
     /// The pipeline, written once for every engine.
     async fn perform<E: Engine>(&self, engine: &E, asked: &Asked, who: Principal, call: Call) -> Released {
         let (mount, now) = (Arc::clone(&call.mount), call.now);
+        let watch = Watch::begin(&call);
         let op = match engine.parse(call) {
             Ok(op) => op,
             Err(bad) => return self.refuse(asked, &who, Some(&mount), bad, Facts::default()).await,
         };
+        let watch = watch.understood(op.action());
         let permit = match self.rules.authorize(Arc::new(who), op, now) {
             Ok(permit) => permit,
             Err(denied) => {
@@ -140,6 +143,7 @@ impl House {
                 {
                     Box::pin(self.apply(&reply.after)).await;
                 }
+                watch.answered(&outcome);
                 Released::recorded(asked.request, outcome, receipt)
             }
             Err(fault) => {

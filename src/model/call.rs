@@ -12,6 +12,7 @@ use super::id::RequestId;
 use super::members::Members;
 use super::mount::Mount;
 use super::path::is_name;
+use super::reading;
 
 /// What the caller wants done with the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,6 +55,7 @@ impl Query {
 
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&str> {
+        reading::parameter(name);
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 

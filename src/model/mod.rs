@@ -14,5 +14,6 @@ pub mod members;
 pub mod mount;
 pub mod operation;
 pub mod path;
+pub mod reading;
 pub mod reply;
 pub mod text;

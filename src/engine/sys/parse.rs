@@ -18,6 +18,7 @@ pub(super) fn parse(call: Call) -> Result<Op, Fault> {
         "capabilities" | "capabilities-self" | "capabilities-accessor" if rest.is_empty() => {
             capabilities::parse(call, head).map(Op::Capabilities)
         }
+        "internal" if rest == "specs/openapi" => only(&call, Verb::Read).map(|()| Op::Api),
         "internal" => own_mounts(&call, rest),
         "ledger" => ledger::parse(call, rest).map(Op::Ledger),
         _ if RotateOp::answers(&tail) => RotateOp::parse(call).map(Op::Keys),

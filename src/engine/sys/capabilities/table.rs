@@ -172,6 +172,7 @@ fn of_system(tail: &str, head: &str, rest: &str) -> Vec<Candidate> {
             [all(SETTING, &setting), all(SETTINGS, &setting)].concat()
         }
         "ledger" => of_ledger(rest),
+        "internal" if tail == "internal/specs/openapi" => all(&[(Read, A::ReadApi)], &Resource::new(K::Mount, "*")),
         "internal" => all(&[(Read, A::ListOwnMounts)], &Resource::new(K::Mount, "*")),
         "capabilities-self" => all(&[(Write, A::ReadOwnCapabilities)], &Resource::new(K::AuthToken, "self")),
         "capabilities" | "capabilities-accessor" => all(&[(Write, A::ReadCapabilities)], &Resource::new(K::AuthToken, "*")),

@@ -55,12 +55,17 @@ fn in_path(placeholder: &str) -> Value {
     let (about, schema) = match placeholder {
         "path..." => ("A path of one or more segments, whose slashes are written as they are.", json!({"type": "string", "minLength": 1})),
         "kind" => ("The type of the transformation.", json!({"type": "string", "enum": KINDS})),
-        "id" => ("The person's identifier. In a body it stands in no log: `subjects/lookup`, `subjects/erase` …", json!({"type": "string", "minLength": 1})),
+        "id" => (
+            "The person's identifier. In a body it stands in no log: `subjects/lookup`, `subjects/erase` …",
+            json!({"type": "string", "minLength": 1}),
+        ),
         "format" => ("A decode format of the template.", named()),
         "stream" => ("A stream of the ledger: its number or its node's name.", json!({"type": "string", "minLength": 1})),
         "seq" => ("The number of the entry, from 1.", number()),
         "size" => ("The size of the tree.", number()),
-        "tile..." => ("The name of the tile, such as `0/000.p/5`, `entries/000.p/5` or `lines/000.p/5`.", json!({"type": "string", "minLength": 1})),
+        "tile..." => {
+            ("The name of the tile, such as `0/000.p/5`, `entries/000.p/5` or `lines/000.p/5`.", json!({"type": "string", "minLength": 1}))
+        }
         "role" => ("A role of the mount.", named()),
         _ => ("A name of letters, digits and `._@+=:-`.", named()),
     };
@@ -123,7 +128,9 @@ impl Components {
                 .examples
                 .iter()
                 .enumerate()
-                .filter_map(|(number, text)| Some((format!("example-{}", number + 1), json!({"value": serde_json::from_str::<Value>(text).ok()?}))))
+                .filter_map(|(number, text)| {
+                    Some((format!("example-{}", number + 1), json!({"value": serde_json::from_str::<Value>(text).ok()?})))
+                })
                 .collect();
             let required = route.members().any(|member| member.there == There::Must);
             let content = json!({"schema": object(route.members(), Side::Request), "examples": examples});
@@ -225,7 +232,10 @@ fn given(route: &Route) -> Vec<(&'static str, Value)> {
             let gone = json!({"anyOf": [in_envelope(&data(&[absent])), schema("Errors")]});
             vec![
                 ("200", answer(route, &in_envelope(&data(&[members])))),
-                ("404", response("There is nothing here; or the version is deleted or destroyed, and only what is known of it is left.", &gone)),
+                (
+                    "404",
+                    response("There is nothing here; or the version is deleted or destroyed, and only what is known of it is left.", &gone),
+                ),
             ]
         }
         Gives::Warnings => vec![("200", answer(route, &in_envelope(&json!({"type": "null"}))))],

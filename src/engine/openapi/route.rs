@@ -69,7 +69,20 @@ pub enum Gives {
 impl Route {
     #[must_use]
     pub const fn new(verbs: &'static [Verb], path: &'static str, says: &'static str, actions: &'static [Action], gives: Gives) -> Self {
-        Self { verbs, path, says, actions, query: &[], body: &[], gives, also: &[], purpose: false, besides: &[], open: false, examples: &[] }
+        Self {
+            verbs,
+            path,
+            says,
+            actions,
+            query: &[],
+            body: &[],
+            gives,
+            also: &[],
+            purpose: false,
+            besides: &[],
+            open: false,
+            examples: &[],
+        }
     }
 
     #[must_use]
@@ -124,7 +137,9 @@ fn fits(template: &[&str], tail: &[&str]) -> bool {
     match first.strip_prefix('{') {
         None => first == segment && fits(template, rest),
         Some("kind}") => KINDS.contains(segment) && fits(template, rest),
-        Some(placeholder) if placeholder.ends_with("...}") => (0..=rest.len()).any(|more| fits(template, rest.get(more..).unwrap_or_default())),
+        Some(placeholder) if placeholder.ends_with("...}") => {
+            (0..=rest.len()).any(|more| fits(template, rest.get(more..).unwrap_or_default()))
+        }
         Some(_) => fits(template, rest),
     }
 }

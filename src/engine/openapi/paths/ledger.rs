@@ -165,11 +165,17 @@ const COUNT: Member = whole("requests", "How many requests.").maybe();
 
 pub(super) const ROUTES: &[Route] = &[
     Route::new(&[Read, List], "ledger/entries", "Search the ledger", &[A::ReadLedger], Gives::DataOrLines(PAGE)).query(QUERY),
-    Route::new(&[Write], "ledger/search", "Search the ledger for a person by the identifier itself", &[A::ReadLedger], Gives::DataOrLines(PAGE))
-        .body(
-            &[WHICH, &[text("subject", "The person's identifier."), text("mount", "The transform mount; `transform` unless given."), FORMAT]],
-            &[r#"{"subject": "synthetic-7", "mount": "transform", "decision": "granted", "since": "2026-01-01T00:00:00Z", "limit": 10}"#],
-        ),
+    Route::new(
+        &[Write],
+        "ledger/search",
+        "Search the ledger for a person by the identifier itself",
+        &[A::ReadLedger],
+        Gives::DataOrLines(PAGE),
+    )
+    .body(
+        &[WHICH, &[text("subject", "The person's identifier."), text("mount", "The transform mount; `transform` unless given."), FORMAT]],
+        &[r#"{"subject": "synthetic-7", "mount": "transform", "decision": "granted", "since": "2026-01-01T00:00:00Z", "limit": 10}"#],
+    ),
     Route::new(
         &[Read],
         "ledger/entries/{stream}/{seq}",
@@ -177,14 +183,20 @@ pub(super) const ROUTES: &[Route] = &[
         &[A::ReadLedger],
         Gives::Data(&[object("entry", ENTRY, "The entry."), text("body", "The bytes that were hashed."), PROOF]),
     ),
-    Route::new(&[Read], "ledger/export", "Export the ledger as NDJSON, a page at a time", &[A::ReadLedger], Gives::Stream(&["application/x-ndjson"]))
-        .query(&[
-            text("stream", "One stream, by its number or node."),
-            BETWEEN[0],
-            BETWEEN[1],
-            text("cursor", "The header `X-Goldfin-Next` of the page before."),
-            whole("limit", "How many at most: 5,000 unless given, never more."),
-        ]),
+    Route::new(
+        &[Read],
+        "ledger/export",
+        "Export the ledger as NDJSON, a page at a time",
+        &[A::ReadLedger],
+        Gives::Stream(&["application/x-ndjson"]),
+    )
+    .query(&[
+        text("stream", "One stream, by its number or node."),
+        BETWEEN[0],
+        BETWEEN[1],
+        text("cursor", "The header `X-Goldfin-Next` of the page before."),
+        whole("limit", "How many at most: 5,000 unless given, never more."),
+    ]),
     Route::new(
         &[Read],
         "ledger/summary",
@@ -219,10 +231,20 @@ pub(super) const ROUTES: &[Route] = &[
             flag("truncated", "Whether there is more than 5,000 rows."),
         ]),
     )
-    .query(&[one_of("by", &["", "accounts", "refusals", "reveals"], "What is counted; `accounts` unless given."), BETWEEN[0], BETWEEN[1]]),
+    .query(&[
+        one_of("by", &["", "accounts", "refusals", "reveals"], "What is counted; `accounts` unless given."),
+        BETWEEN[0],
+        BETWEEN[1],
+    ]),
     Route::new(&[Read], "ledger/verify", "Verify the ledger", &[A::VerifyLedger], Gives::Data(REPORT)).besides(&["checkpoints"]),
-    Route::new(&[Write], "ledger/verify", "Verify the ledger against checkpoints that the caller has kept", &[A::VerifyLedger], Gives::Data(REPORT))
-        .body(&[KEPT], &[r#"{"checkpoints": []}"#]),
+    Route::new(
+        &[Write],
+        "ledger/verify",
+        "Verify the ledger against checkpoints that the caller has kept",
+        &[A::VerifyLedger],
+        Gives::Data(REPORT),
+    )
+    .body(&[KEPT], &[r#"{"checkpoints": []}"#]),
     Route::new(
         &[Read],
         "ledger/key",
@@ -237,9 +259,27 @@ pub(super) const ROUTES: &[Route] = &[
         &[A::VerifyLedger],
         Gives::Data(&[of("checkpoints", Type::List(&Type::Object(CHECKPOINT), 0), "One of each stream that has any.")]),
     ),
-    Route::new(&[Read], "ledger/checkpoint/{stream}", "Read the newest checkpoint of a stream", &[A::VerifyLedger], Gives::Data(CHECKPOINT)),
-    Route::new(&[Read], "ledger/{stream}/checkpoint", "Read the newest signed note of a stream", &[A::VerifyLedger], Gives::Stream(&["text/plain"])),
-    Route::new(&[Read], "ledger/{stream}/checkpoint/{size}", "Read the signed note of a size", &[A::VerifyLedger], Gives::Stream(&["text/plain"])),
+    Route::new(
+        &[Read],
+        "ledger/checkpoint/{stream}",
+        "Read the newest checkpoint of a stream",
+        &[A::VerifyLedger],
+        Gives::Data(CHECKPOINT),
+    ),
+    Route::new(
+        &[Read],
+        "ledger/{stream}/checkpoint",
+        "Read the newest signed note of a stream",
+        &[A::VerifyLedger],
+        Gives::Stream(&["text/plain"]),
+    ),
+    Route::new(
+        &[Read],
+        "ledger/{stream}/checkpoint/{size}",
+        "Read the signed note of a size",
+        &[A::VerifyLedger],
+        Gives::Stream(&["text/plain"]),
+    ),
     Route::new(
         &[Read],
         "ledger/{stream}/tile/{tile...}",
@@ -254,5 +294,8 @@ pub(super) const ROUTES: &[Route] = &[
         &[A::VerifyLedger],
         Gives::Data(&[words("hashes", "The proof (RFC 9162).")]),
     )
-    .query(&[of("from", Type::Whole(1, u64::MAX), "The smaller size.").must(), of("to", Type::Whole(1, u64::MAX), "The larger size.").must()]),
+    .query(&[
+        of("from", Type::Whole(1, u64::MAX), "The smaller size.").must(),
+        of("to", Type::Whole(1, u64::MAX), "The larger size.").must(),
+    ]),
 ];

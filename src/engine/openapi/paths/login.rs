@@ -57,7 +57,8 @@ const ROLE: &[Member] = &[
     words("allowed_redirect_uris", "Kept for clients of Vault; means nothing."),
 ];
 
-const NOT_OURS: &[&str] = &["oidc_scopes", "verbose_oidc_logging", "oauth2_metadata", "callback_mode", "alias_metadata"];
+/// Of browser logins; and the name under which a list of groups is read.
+const NOT_OURS: &[&str] = &["oidc_scopes", "verbose_oidc_logging", "oauth2_metadata", "callback_mode", "alias_metadata", "name"];
 
 const READ_ROLE: &[Member] = &[
     words("allowed_redirect_uris", "As it was written."),
@@ -132,7 +133,10 @@ const KERBEROS_CONFIG: &[Member] = &[
 const LOGIN: &[Member] = &[text("authorization", "The same as the header `Authorization`, as Vault's own client sends it.")];
 
 pub(super) const KERBEROS: &[Route] = &[
-    Route::new(&[Read], "login", "Log in with the header `Authorization: Negotiate …`", &[A::Login], Gives::Auth).also(&[401]).besides(&["authorization"]).open(),
+    Route::new(&[Read], "login", "Log in with the header `Authorization: Negotiate …`", &[A::Login], Gives::Auth)
+        .also(&[401])
+        .besides(&["authorization"])
+        .open(),
     Route::new(&[Write], "login", "Log in with a Kerberos ticket, in the header or the body", &[A::Login], Gives::Auth)
         .body(&[LOGIN], &[r#"{"authorization": "Negotiate c3ludGhldGlj"}"#])
         .also(&[401])

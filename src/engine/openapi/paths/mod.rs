@@ -18,12 +18,18 @@ use crate::model::mount::Kind;
 pub const fn of(kind: Kind) -> &'static [(&'static str, &'static [Route])] {
     match kind {
         Kind::Kv => &[("secrets", kv::ROUTES)],
-        Kind::Transform => &[("tokenization", values::ROUTES), ("data subjects", subjects::ROUTES), ("tokenization settings", transform::ROUTES)],
+        Kind::Transform => {
+            &[("tokenization", values::ROUTES), ("data subjects", subjects::ROUTES), ("tokenization settings", transform::ROUTES)]
+        }
         Kind::AuthToken => &[("auth tokens", auth_token::ROUTES)],
         Kind::Jwt => &[("logins", login::JWT)],
         Kind::Kerberos => &[("logins", login::KERBEROS)],
-        Kind::System => {
-            &[("server", system::ROUTES), ("mounts", system::MOUNTS), ("accounts", system::ACCOUNTS), ("policies", policies::ROUTES), ("ledger", ledger::ROUTES)]
-        }
+        Kind::System => &[
+            ("server", system::ROUTES),
+            ("mounts", system::MOUNTS),
+            ("accounts", system::ACCOUNTS),
+            ("policies", policies::ROUTES),
+            ("ledger", ledger::ROUTES),
+        ],
     }
 }

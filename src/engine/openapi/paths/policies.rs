@@ -47,10 +47,7 @@ const EXPLAINED: Type = Type::Object(&[
     text("says", "Why, in a sentence."),
     of(
         "policies",
-        Type::List(
-            &Type::Object(&[text("id", "Its name."), text("effect", "`permit` or `forbid`."), text("text", "What it says.")]),
-            0,
-        ),
+        Type::List(&Type::Object(&[text("id", "Its name."), text("effect", "`permit` or `forbid`."), text("text", "What it says.")]), 0),
         "The statements that decided.",
     ),
     whole("evaluated", "How many statements were looked at."),
@@ -78,7 +75,8 @@ pub(super) const ROUTES: &[Route] = &[
         &[r#"{"policy": "permit (principal in Group::\"app\", action == Action::\"read_secret\", resource in Folder::\"secret/app\");"}"#],
     ),
     Route::new(&[Delete], "policies/acl/{name}", "Delete a policy", &[A::DeletePolicy], Gives::Nothing),
-    Route::new(&[Read, List], "policy", "List the policies, by the older path", &[A::ListPolicies], Gives::Table(Type::Object(NAMES))).also(&[404]),
+    Route::new(&[Read, List], "policy", "List the policies, by the older path", &[A::ListPolicies], Gives::Table(Type::Object(NAMES)))
+        .also(&[404]),
     Route::new(
         &[Read],
         "policy/{name}",
@@ -91,11 +89,17 @@ pub(super) const ROUTES: &[Route] = &[
         &[r#"{"rules": "permit (principal in Group::\"app\", action == Action::\"read_secret\", resource in Folder::\"secret/app\");"}"#],
     ),
     Route::new(&[Delete], "policy/{name}", "Delete a policy, by the older path", &[A::DeletePolicy], Gives::Nothing),
-    Route::new(&[Write], "policies/load", "Put a whole set of policies in the place of the stored one", &[A::WritePolicies], Gives::Nothing)
-        .body(
-            &[&[text_map("policies", "The texts by their names.").must()]],
-            &[r#"{"policies": {"app": "permit (principal in Group::\"app\", action == Action::\"list_mounts\", resource);"}}"#],
-        ),
+    Route::new(
+        &[Write],
+        "policies/load",
+        "Put a whole set of policies in the place of the stored one",
+        &[A::WritePolicies],
+        Gives::Nothing,
+    )
+    .body(
+        &[&[text_map("policies", "The texts by their names.").must()]],
+        &[r#"{"policies": {"app": "permit (principal in Group::\"app\", action == Action::\"list_mounts\", resource);"}}"#],
+    ),
     Route::new(
         &[Write],
         "policies/test",
@@ -179,5 +183,6 @@ pub(super) const ROUTES: &[Route] = &[
     ),
 ];
 
-const BY_RESOURCE_ALONE: &str = r#"{"action": "read_secret", "resource": {"kind": "Secret", "id": "secret/app", "mount": "secret"}, "method": "jwt"}"#;
+const BY_RESOURCE_ALONE: &str =
+    r#"{"action": "read_secret", "resource": {"kind": "Secret", "id": "secret/app", "mount": "secret"}, "method": "jwt"}"#;
 const BY_PATH_ALONE: &str = r#"{"path": "secret/data/app", "verb": "read"}"#;

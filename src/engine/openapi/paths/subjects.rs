@@ -72,10 +72,8 @@ const DISCLOSED: &[Member] = &[
     text("next", "Where the next page begins; null at the end.").null(),
 ];
 
-const PAGE: &[Member] = &[
-    of("limit", Type::Whole(1, 1000), "How many at most; 100 unless given."),
-    text("after", "The `next` of the page before."),
-];
+const PAGE: &[Member] =
+    &[of("limit", Type::Whole(1, 1000), "How many at most; 100 unless given."), text("after", "The `next` of the page before.")];
 
 const BETWEEN: &[Member] =
     &[of("since", Type::Text, "Not before this moment (RFC 3339)."), of("until", Type::Text, "Before this moment (RFC 3339).")];

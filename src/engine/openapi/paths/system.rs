@@ -100,7 +100,7 @@ const ROTATION: &[Member] = &[
     .null(),
 ];
 
-const PATHS: &[Member] = &[words("paths", "The paths that are asked about, 1 to 256."), text("path", "One of them, in place of `paths`.")];
+const PATHS: &[Member] = &[words("paths", "The paths that are asked about, 1 to 256."), words("path", "The same by its other name.")];
 
 /// The paths' own names are members too.
 const CAPABILITIES: Type = Type::Map(&Type::Words);
@@ -168,10 +168,12 @@ const NEW_METHOD: &[Member] = &[
     of("options", Type::LooseMap, "Means nothing; it is kept."),
 ];
 
-const ENGINE: &[&str] =
-    &[r#"{"type": "kv", "description": "synthetic", "config": {"default_lease_ttl": "1h", "max_lease_ttl": 86400}, "options": {"version": 2}}"#];
+const ENGINE: &[&str] = &[
+    r#"{"type": "kv", "description": "synthetic", "config": {"default_lease_ttl": "1h", "max_lease_ttl": 86400}, "options": {"version": 2}}"#,
+];
 const METHOD: &[&str] = &[r#"{"type": "jwt", "description": "synthetic", "config": {"max_lease_ttl": "24h"}, "options": {}}"#];
-const TUNED_TO: &[&str] = &[r#"{"description": "synthetic", "default_lease_ttl": "1h", "max_lease_ttl": "24h", "options": {"version": "2"}}"#];
+const TUNED_TO: &[&str] =
+    &[r#"{"description": "synthetic", "default_lease_ttl": "1h", "max_lease_ttl": "24h", "options": {"version": "2"}}"#];
 
 pub(super) const ROUTES: &[Route] = &[
     Route::new(&[Read], "health", "Ask whether all is well; the status says it too", &[], Gives::Health(HEALTH)).query(HEALTH_QUERY).open(),
@@ -231,11 +233,26 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new(&[Write], "rotate", "Make a new version of the keyring and wrap everything anew", &[A::RotateKeys], Gives::Nothing),
     Route::new(&[Read], "rotate/status", "Read how far the last rotation is", &[A::ReadKeyStatus], Gives::Data(ROTATION)),
     Route::new(&[Read], "key-status", "Read which key encrypts, as Vault tells it", &[A::ReadKeyStatus], Gives::Table(KEY_STATUS)),
-    Route::new(&[Read, List], "audit", "List the audit devices: the ledger is the only one", &[A::ReadServerStatus], Gives::Table(AUDIT_DEVICE)),
+    Route::new(
+        &[Read, List],
+        "audit",
+        "List the audit devices: the ledger is the only one",
+        &[A::ReadServerStatus],
+        Gives::Table(AUDIT_DEVICE),
+    ),
     Route::new(&[Write], "capabilities-self", "Ask what the caller may do at paths", &[A::ReadOwnCapabilities], Gives::Table(CAPABILITIES))
-        .body(&[PATHS, &[text("token", "Means nothing; the caller's own counts.")]], &[r#"{"paths": ["secret/data/app"], "path": "secret"}"#]),
-    Route::new(&[Write], "capabilities", "Ask what the holder of a token may do at paths", &[A::ReadCapabilities], Gives::Table(CAPABILITIES))
-        .body(&[PATHS, &[text("token", "The auth token.").must()]], &[r#"{"paths": "secret/data/app", "token": "synthetic"}"#]),
+        .body(
+            &[PATHS, &[text("token", "Means nothing; the caller's own counts.")]],
+            &[r#"{"paths": ["secret/data/app"], "path": "secret"}"#],
+        ),
+    Route::new(
+        &[Write],
+        "capabilities",
+        "Ask what the holder of a token may do at paths",
+        &[A::ReadCapabilities],
+        Gives::Table(CAPABILITIES),
+    )
+    .body(&[PATHS, &[text("token", "The auth token.").must()]], &[r#"{"paths": "secret/data/app", "token": "synthetic"}"#]),
     Route::new(
         &[Write],
         "capabilities-accessor",
@@ -243,7 +260,10 @@ pub(super) const ROUTES: &[Route] = &[
         &[A::ReadCapabilities],
         Gives::Table(CAPABILITIES),
     )
-    .body(&[PATHS, &[text("accessor", "The accessor.").must()]], &[r#"{"path": "secret/data/app", "accessor": "Synthetic0Synthetic0Synt"}"#]),
+    .body(
+        &[PATHS, &[text("accessor", "The accessor.").must()]],
+        &[r#"{"path": "secret/data/app", "accessor": "Synthetic0Synthetic0Synt"}"#],
+    ),
     Route::new(
         &[Read],
         "internal/ui/mounts",

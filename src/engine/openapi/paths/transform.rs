@@ -10,8 +10,11 @@ const MOST_OF_AN_HOUR: u64 = 1_000_000_000_000;
 
 const ENCODED_PER_HOUR: Member =
     of("max_encoded_per_hour", Type::Whole(0, MOST_OF_AN_HOUR), "How many values one account may encode within an hour; 0 for any number.");
-const REVEALED_PER_HOUR: Member =
-    of("max_revealed_per_hour", Type::Whole(0, MOST_OF_AN_HOUR), "How many values one account may decode within an hour; 0 for any number.");
+const REVEALED_PER_HOUR: Member = of(
+    "max_revealed_per_hour",
+    Type::Whole(0, MOST_OF_AN_HOUR),
+    "How many values one account may decode within an hour; 0 for any number.",
+);
 const PURPOSES: Member = words("purposes", "The purposes of which a request must name one.");
 
 const CONFIG: &[Member] = &[PURPOSES, ENCODED_PER_HOUR, REVEALED_PER_HOUR];
@@ -87,22 +90,25 @@ const TEMPLATE: &[Member] = &[
     one_of("type", &["", "regex"], "`regex`"),
     text("pattern", "The regular expression; its groups are what is encoded."),
     text("alphabet", "The characters of what is encoded: a name, or `builtin/…`."),
-    of("encode_format", Type::Short(1024), "How an encoded value is written: `$1` stands for the first group. Empty for the pattern's own."),
     of(
-        "decode_formats",
-        Type::Either(&[Type::TextMap, Type::Words]),
-        "How a decoded value can be written, by names: at most 64.",
+        "encode_format",
+        Type::Short(1024),
+        "How an encoded value is written: `$1` stands for the first group. Empty for the pattern's own.",
     ),
+    of("decode_formats", Type::Either(&[Type::TextMap, Type::Words]), "How a decoded value can be written, by names: at most 64."),
 ];
 
 const KEY: Type = Type::Whole(1, u32::MAX as u64);
 
+/// Read whatever the verb is.
+const LISTS_ONLY: &[&str] = &["filter"];
+
 const fn write(path: &'static str, says: &'static str) -> Route {
-    Route::new(&[Write], path, says, &[A::WriteSetting], Gives::Nothing)
+    Route::new(&[Write], path, says, &[A::WriteSetting], Gives::Nothing).besides(LISTS_ONLY)
 }
 
 const fn read(path: &'static str, says: &'static str, gives: &'static [Member]) -> Route {
-    Route::new(&[Read], path, says, &[A::ReadSetting], Gives::Data(gives))
+    Route::new(&[Read], path, says, &[A::ReadSetting], Gives::Data(gives)).besides(LISTS_ONLY)
 }
 
 const fn list(path: &'static str, says: &'static str) -> Route {
@@ -110,11 +116,11 @@ const fn list(path: &'static str, says: &'static str) -> Route {
 }
 
 const fn delete(path: &'static str, says: &'static str) -> Route {
-    Route::new(&[Delete], path, says, &[A::DeleteSetting], Gives::Nothing)
+    Route::new(&[Delete], path, says, &[A::DeleteSetting], Gives::Nothing).besides(LISTS_ONLY)
 }
 
 const fn rotate(path: &'static str, says: &'static str) -> Route {
-    Route::new(&[Write], path, says, &[A::RotateSetting], Gives::Nothing)
+    Route::new(&[Write], path, says, &[A::RotateSetting], Gives::Nothing).besides(LISTS_ONLY)
 }
 
 pub(super) const ROUTES: &[Route] = &[
@@ -140,31 +146,19 @@ pub(super) const ROUTES: &[Route] = &[
     list("tokenization/keys", "List the transformations that have keys"),
     read("tokenization/keys/{name}", "Read the versions of a transformation's key", READ_KEY),
     rotate("tokenization/keys/{name}/rotate", "Make a new version of a transformation's key"),
-    rotate("tokenization/keys/{name}/config", "Say which versions may decrypt").body(
-        &[&[of("min_decryption_version", KEY, "The oldest version that decrypts.").must()]],
-        &[r#"{"min_decryption_version": 1}"#],
-    ),
-    rotate("tokenization/keys/{name}/trim", "Destroy old versions for good").body(
-        &[&[of("min_available_version", KEY, "The oldest version that stays.").must()]],
-        &[r#"{"min_available_version": 1}"#],
-    ),
+    rotate("tokenization/keys/{name}/config", "Say which versions may decrypt")
+        .body(&[&[of("min_decryption_version", KEY, "The oldest version that decrypts.").must()]], &[r#"{"min_decryption_version": 1}"#]),
+    rotate("tokenization/keys/{name}/trim", "Destroy old versions for good")
+        .body(&[&[of("min_available_version", KEY, "The oldest version that stays.").must()]], &[r#"{"min_available_version": 1}"#]),
     list("transformations/tokenization/keys", "List the transformations that have keys"),
     read("transformations/tokenization/keys/{name}", "Read the versions of a transformation's key", READ_KEY),
     rotate("transformations/tokenization/keys/{name}/rotate", "Make a new version of a transformation's key"),
-    rotate("transformations/tokenization/keys/{name}/config", "Say which versions may decrypt").body(
-        &[&[of("min_decryption_version", KEY, "The oldest version that decrypts.").must()]],
-        &[r#"{"min_decryption_version": 1}"#],
-    ),
-    rotate("transformations/tokenization/keys/{name}/trim", "Destroy old versions for good").body(
-        &[&[of("min_available_version", KEY, "The oldest version that stays.").must()]],
-        &[r#"{"min_available_version": 1}"#],
-    ),
+    rotate("transformations/tokenization/keys/{name}/config", "Say which versions may decrypt")
+        .body(&[&[of("min_decryption_version", KEY, "The oldest version that decrypts.").must()]], &[r#"{"min_decryption_version": 1}"#]),
+    rotate("transformations/tokenization/keys/{name}/trim", "Destroy old versions for good")
+        .body(&[&[of("min_available_version", KEY, "The oldest version that stays.").must()]], &[r#"{"min_available_version": 1}"#]),
     list("template", "List the templates, with those that are built in"),
-    read(
-        "template/{name}",
-        "Read a template",
-        READ_TEMPLATE,
-    ),
+    read("template/{name}", "Read a template", READ_TEMPLATE),
     read("template/builtin/{name}", "Read a template that is built in", READ_TEMPLATE),
     write("template/{name}", "Write a template; what is not named stays").body(
         &[TEMPLATE],

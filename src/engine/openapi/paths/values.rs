@@ -53,11 +53,15 @@ const FOUND: &[Member] = &[
     one_of("max_expiration", &["", "any"], "`any`: a value has one token."),
 ];
 
-const PARTIAL: Member =
-    of("partial_failure_response_code", Type::Whole(0, 599), "The status where some items failed, from 200; 200 where it is 0 or not given.");
+const PARTIAL: Member = of(
+    "partial_failure_response_code",
+    Type::Whole(0, 599),
+    "The status where some items failed, from 200; 200 where it is 0 or not given.",
+);
 
 const BATCH: &[Member] = &[of("batch_input", Type::List(&Type::Object(ONE), MOST), "1 to 10,000 items in place of one."), PARTIAL];
-const BATCH_ENCODED: &[Member] = &[of("batch_input", Type::List(&Type::Object(ENCODED), MOST), "1 to 10,000 items in place of one."), PARTIAL];
+const BATCH_ENCODED: &[Member] =
+    &[of("batch_input", Type::List(&Type::Object(ENCODED), MOST), "1 to 10,000 items in place of one."), PARTIAL];
 const BATCH_FOUND: &[Member] = &[of("batch_input", Type::List(&Type::Object(FOUND), MOST), "1 to 10,000 items in place of one."), PARTIAL];
 
 const TOKEN: &[&str] = &[
@@ -99,7 +103,11 @@ const TEXT: &[Member] = &[
 const WISHES: &[Member] = &[
     of("classes", Type::Words, "What goldfin looks for by itself; all that it knows unless given."),
     of("min_score", Type::Score, "How sure a find must be."),
-    one_of("on_unserved", &["", "mask", "leave", "fail"], "What becomes of a class that no transformation of the role takes; `mask` unless given."),
+    one_of(
+        "on_unserved",
+        &["", "mask", "leave", "fail"],
+        "What becomes of a class that no transformation of the role takes; `mask` unless given.",
+    ),
     text_map("transformations", "A transformation for each class, before the transformations' own classes."),
 ];
 
@@ -128,8 +136,10 @@ const BATCH_TEXT: &[Member] = &[
 const TOKENIZED_TEXT: &[Member] =
     &[of("text", Type::Short(4 << 20), "The text, at most 4 MiB; of each item where there is `batch_input`."), REFERENCE, PURPOSE, TWEAK];
 
-const BATCH_TOKENIZED_TEXT: &[Member] =
-    &[of("batch_input", Type::List(&Type::Object(TOKENIZED_TEXT), MOST), "1 to 10,000 texts in place of one, at most 16 MiB together."), PARTIAL];
+const BATCH_TOKENIZED_TEXT: &[Member] = &[
+    of("batch_input", Type::List(&Type::Object(TOKENIZED_TEXT), MOST), "1 to 10,000 texts in place of one, at most 16 MiB together."),
+    PARTIAL,
+];
 
 const COUNTED: Type = Type::Object(&[text("class", "The class."), whole("count", "How many.")]);
 

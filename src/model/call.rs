@@ -30,6 +30,21 @@ pub enum Verb {
 }
 
 impl Verb {
+    pub const ALL: &'static [Verb] = &[Self::Read, Self::Probe, Self::Write, Self::Patch, Self::Delete, Self::List];
+
+    /// The methods of HTTP that mean it. `LIST` is none that descriptions and proxies know: `GET` with a slash at the end asks for it.
+    #[must_use]
+    pub const fn methods(self) -> &'static [&'static str] {
+        match self {
+            Self::Read => &["GET"],
+            Self::Probe => &["HEAD"],
+            Self::Write => &["POST", "PUT"],
+            Self::Patch => &["PATCH"],
+            Self::Delete => &["DELETE"],
+            Self::List => &["GET"],
+        }
+    }
+
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -61,6 +61,15 @@ pub fn route_of(kind: Kind, verb: Verb, tail: &str) -> Option<&'static Route> {
     routes(kind).find(|route| route.matches(verb, tail))
 }
 
+/// The verbs that a path below a mount has: those of the template that fits with the most segments of its own.
+#[must_use]
+pub fn verbs_of(kind: Kind, tail: &str) -> Vec<Verb> {
+    let fitting: Vec<&Route> = routes(kind).filter(|route| route.fits(tail)).collect();
+    let Some(own) = fitting.iter().map(|route| route.own_segments()).max() else { return Vec::new() };
+    let has = |verb: &Verb| fitting.iter().any(|route| route.own_segments() == own && route.verbs.contains(verb));
+    Verb::ALL.iter().copied().filter(has).collect()
+}
+
 fn routes(kind: Kind) -> impl Iterator<Item = &'static Route> {
     paths::of(kind).iter().flat_map(|(_, routes)| routes.iter())
 }

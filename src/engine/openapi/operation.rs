@@ -7,7 +7,7 @@ use crate::model::mount::Kind;
 
 use super::member::{Member, There};
 use super::route::{Gives, KINDS, Route, segments};
-use super::schema::{Side, insert, object, of_type};
+use super::schema::{Side, insert, object, of_type, or_null};
 use super::{ANY_REQUEST, REFERENCE};
 
 const JSON: &str = "application/json";
@@ -46,28 +46,28 @@ impl Place<'_> {
     }
 }
 
+/// What no path holds: controls, and what other programs take for a separator.
+const SEGMENT: &str = r"[^\u0000-\u001f\u007f-\u009f%\\;/]+";
+const NAME: &str = "[A-Za-z0-9._@+=:-]{1,128}";
+
 /// What stands in a path.
 fn in_path(placeholder: &str) -> Value {
     let name = placeholder.trim_end_matches("...");
-    let text = |pattern: &str| json!({"type": "string", "minLength": 1, "pattern": pattern});
-    let named = || text("^[A-Za-z0-9._@+=:-]{1,128}$");
+    let one = |segment: &str| json!({"type": "string", "pattern": format!("^{segment}$")});
+    let several = |segment: &str| json!({"type": "string", "pattern": format!("^{segment}(/{segment})*$")});
     let number = || json!({"type": "integer", "minimum": 0});
     let (about, schema) = match placeholder {
-        "path..." => ("A path of one or more segments, whose slashes are written as they are.", json!({"type": "string", "minLength": 1})),
+        "path..." => ("One or more segments, whose slashes are written as they are.", several(SEGMENT)),
+        "mount..." => ("The path of a mount: names joined by slashes, which are written as they are.", several(NAME)),
         "kind" => ("The type of the transformation.", json!({"type": "string", "enum": KINDS})),
-        "id" => (
-            "The person's identifier. In a body it stands in no log: `subjects/lookup`, `subjects/erase` …",
-            json!({"type": "string", "minLength": 1}),
-        ),
-        "format" => ("A decode format of the template.", named()),
-        "stream" => ("A stream of the ledger: its number or its node's name.", json!({"type": "string", "minLength": 1})),
+        "id" => ("The person's identifier. In a body it stands in no log: `subjects/lookup`, `subjects/erase` …", one(SEGMENT)),
+        "format" => ("A decode format of the template.", one(NAME)),
+        "stream" => ("A stream of the ledger: its number or its node's name.", one(SEGMENT)),
         "seq" => ("The number of the entry, from 1.", number()),
         "size" => ("The size of the tree.", number()),
-        "tile..." => {
-            ("The name of the tile, such as `0/000.p/5`, `entries/000.p/5` or `lines/000.p/5`.", json!({"type": "string", "minLength": 1}))
-        }
-        "role" => ("A role of the mount.", named()),
-        _ => ("A name of letters, digits and `._@+=:-`.", named()),
+        "tile..." => ("The name of the tile, such as `0/000.p/5`, `entries/000.p/5` or `lines/000.p/5`.", several(SEGMENT)),
+        "role" => ("A role of the mount.", one(NAME)),
+        _ => ("A name of letters, digits and `._@+=:-`.", one(NAME)),
     };
     json!({"name": name, "in": "path", "required": true, "description": about, "schema": schema})
 }
@@ -133,7 +133,10 @@ impl Components {
                 })
                 .collect();
             let required = route.members().any(|member| member.there == There::Must);
-            let content = json!({"schema": object(route.members(), Side::Request), "examples": examples});
+            let schema = object(route.members(), Side::Request);
+            // A body that is null is none.
+            let schema = if required { schema } else { or_null(schema) };
+            let content = json!({"schema": schema, "examples": examples});
             self.bodies.insert(name.clone(), json!({"required": required, "content": {media: content}}));
         }
         Some(reference("requestBodies", &name))
@@ -208,14 +211,15 @@ fn parameters(route: &Route) -> Vec<Value> {
         .collect();
     if route.verbs == [Verb::List] {
         parameters.push(json!({
-            "name": "list", "in": "query", "required": true, "description": "Asks for a list.", "schema": {"type": "string", "enum": ["true"]},
+            "name": "list", "in": "query", "required": false, "schema": {"type": "string"},
+            "description": "`true` where a client takes the slash at the end away; else not needed.",
         }));
     }
     if route.purpose {
         parameters.push(json!({
             "name": "X-Goldfin-Purpose", "in": "header", "required": false,
             "description": "Why; a name that stands in a list of the transformation or the mount.",
-            "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
+            "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{0,64}$"},
         }));
     }
     parameters

@@ -122,8 +122,18 @@ impl Route {
     /// Whether a path below the mount is one of these.
     #[must_use]
     pub fn matches(&self, verb: Verb, tail: &str) -> bool {
-        let template: Vec<&str> = segments(self.path);
-        self.verbs.contains(&verb) && fits(&template, &segments(tail))
+        self.verbs.contains(&verb) && self.fits(tail)
+    }
+
+    #[must_use]
+    pub fn fits(&self, tail: &str) -> bool {
+        fits(&segments(self.path), &segments(tail))
+    }
+
+    /// How many segments are no placeholders.
+    #[must_use]
+    pub fn own_segments(&self) -> usize {
+        segments(self.path).iter().filter(|segment| !segment.starts_with('{')).count()
     }
 }
 
@@ -150,6 +160,17 @@ pub const KINDS: &[&str] = &["tokenization", "fpe", "masking"];
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::mount::Kind;
+
+    #[test]
+    fn the_template_with_the_most_segments_of_its_own_decides_the_verbs() {
+        let of = |kind, tail| super::super::verbs_of(kind, tail);
+        assert_eq!(of(Kind::System, "mounts/team/kv/tune"), [Verb::Read, Verb::Write]);
+        assert_eq!(of(Kind::System, "mounts/team/kv"), [Verb::Read, Verb::Write, Verb::Delete]);
+        assert_eq!(of(Kind::Transform, "subjects/erase"), [Verb::Write]);
+        assert_eq!(of(Kind::Transform, "transformations/tokenization/keys"), [Verb::List]);
+        assert_eq!(of(Kind::Kv, "nothing"), []);
+    }
 
     #[test]
     fn templates_fit_whole_paths() {

@@ -58,7 +58,8 @@ pub(super) fn insert(schema: &mut Value, name: &str, value: Value) {
     }
 }
 
-fn or_null(mut schema: Value) -> Value {
+/// The same, or null.
+pub(super) fn or_null(mut schema: Value) -> Value {
     let types = match schema.get("type") {
         Some(Value::String(one)) => json!([one, "null"]),
         Some(Value::Array(several)) => several.iter().cloned().chain([json!("null")]).collect(),

@@ -46,7 +46,7 @@ fn tools() -> Tools {
 /// A path that the template stands for.
 fn sample(template: &str) -> String {
     let each = segments(template).into_iter().map(|segment| match segment {
-        "{path...}" => "team/a",
+        "{path...}" | "{mount...}" => "team/a",
         "{kind}" => "tokenization",
         "{tile...}" => "0/000.p/5",
         "{stream}" | "{seq}" | "{size}" => "1",

@@ -40,6 +40,14 @@ const METADATA: &[Member] = &[
     text_map("custom_metadata", "What people want to attach: texts by name."),
 ];
 
+/// Null takes a text away.
+const CHANGED_METADATA: &[Member] = &[
+    MOST_VERSIONS,
+    flag("cas_required", "Whether each write has to name the version that it replaces."),
+    of("delete_version_after", Type::Seconds, "How long a version lives; 0 is for ever."),
+    free("custom_metadata", "What people want to attach: texts by name, null to take one away."),
+];
+
 const READ_METADATA: &[Member] = &[
     flag("cas_required", "Whether each write has to name the version that it replaces."),
     of("created_time", Type::Moment, "When the secret was first written."),
@@ -118,7 +126,7 @@ pub(super) const ROUTES: &[Route] = &[
         Gives::Warnings,
     )
     .body(
-        &[METADATA],
+        &[CHANGED_METADATA],
         &[r#"{"max_versions": null, "cas_required": false, "delete_version_after": 60, "custom_metadata": {"owner": null, "team": "synthetic"}}"#],
     ),
     Route::new(&[Delete], "metadata/{path...}", "Destroy a secret with all of its versions", &[A::DestroySecret], Gives::Nothing),

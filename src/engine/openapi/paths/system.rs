@@ -283,19 +283,19 @@ pub(super) const ROUTES: &[Route] = &[
 
 pub(super) const MOUNTS: &[Route] = &[
     Route::new(&[Read, List], "mounts", "List the mounts of engines", &[A::ListMounts], Gives::Table(Type::Map(&Type::Object(MOUNT)))),
-    Route::new(&[Read], "mounts/{path...}/tune", "Read the tuning of a mount", &[A::ReadMount], Gives::Table(TUNED)),
-    Route::new(&[Write], "mounts/{path...}/tune", "Tune a mount; what is not named stays", &[A::TuneMount], Gives::Nothing)
+    Route::new(&[Read], "mounts/{mount...}/tune", "Read the tuning of a mount", &[A::ReadMount], Gives::Table(TUNED)),
+    Route::new(&[Write], "mounts/{mount...}/tune", "Tune a mount; what is not named stays", &[A::TuneMount], Gives::Nothing)
         .body(&[TUNING], TUNED_TO),
-    Route::new(&[Read], "mounts/{path...}", "Read a mount", &[A::ReadMount], Gives::Data(MOUNT)),
-    Route::new(&[Write], "mounts/{path...}", "Enable an engine", &[A::EnableMount], Gives::Nothing).body(&[NEW_ENGINE], ENGINE),
-    Route::new(&[Delete], "mounts/{path...}", "Disable an engine with everything in it", &[A::DisableMount], Gives::Nothing),
+    Route::new(&[Read], "mounts/{mount...}", "Read a mount", &[A::ReadMount], Gives::Data(MOUNT)),
+    Route::new(&[Write], "mounts/{mount...}", "Enable an engine", &[A::EnableMount], Gives::Nothing).body(&[NEW_ENGINE], ENGINE),
+    Route::new(&[Delete], "mounts/{mount...}", "Disable an engine with everything in it", &[A::DisableMount], Gives::Nothing),
     Route::new(&[Read, List], "auth", "List the login methods", &[A::ListMounts], Gives::Table(Type::Map(&Type::Object(MOUNT)))),
-    Route::new(&[Read], "auth/{path...}/tune", "Read the tuning of a login method", &[A::ReadMount], Gives::Table(TUNED)),
-    Route::new(&[Write], "auth/{path...}/tune", "Tune a login method; what is not named stays", &[A::TuneMount], Gives::Nothing)
+    Route::new(&[Read], "auth/{mount...}/tune", "Read the tuning of a login method", &[A::ReadMount], Gives::Table(TUNED)),
+    Route::new(&[Write], "auth/{mount...}/tune", "Tune a login method; what is not named stays", &[A::TuneMount], Gives::Nothing)
         .body(&[TUNING], TUNED_TO),
-    Route::new(&[Read], "auth/{path...}", "Read a login method", &[A::ReadMount], Gives::Data(MOUNT)),
-    Route::new(&[Write], "auth/{path...}", "Enable a login method", &[A::EnableMount], Gives::Nothing).body(&[NEW_METHOD], METHOD),
-    Route::new(&[Delete], "auth/{path...}", "Disable a login method and end its logins", &[A::DisableMount], Gives::Nothing),
+    Route::new(&[Read], "auth/{mount...}", "Read a login method", &[A::ReadMount], Gives::Data(MOUNT)),
+    Route::new(&[Write], "auth/{mount...}", "Enable a login method", &[A::EnableMount], Gives::Nothing).body(&[NEW_METHOD], METHOD),
+    Route::new(&[Delete], "auth/{mount...}", "Disable a login method and end its logins", &[A::DisableMount], Gives::Nothing),
 ];
 
 pub(super) const ACCOUNTS: &[Route] = &[

@@ -48,7 +48,7 @@ def fuzz(server, folder, token, *options):
     credential = ["-H", f"X-Vault-Token: {token}"] if token else []
     program = pathlib.Path(sys.executable).parent / "schemathesis"
     command = [program, "--config-file", HERE / "schemathesis.toml", "run", document, "--url", f"{server.address}/v1", *credential]
-    command += ["--tls-verify", server.ca, "--max-time", "60", "--no-color", "--warnings", "off", "--workers", "2"]
+    command += ["--tls-verify", server.ca, "--no-color", "--warnings", "off", "--workers", "1"]
     done = subprocess.run([*command, *options], capture_output=True, text=True, cwd=folder, env=clean_environment())
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{server.log.read_text()[-4000:]}"
     return done.stdout

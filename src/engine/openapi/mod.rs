@@ -70,6 +70,22 @@ pub fn verbs_of(kind: Kind, tail: &str) -> Vec<Verb> {
     Verb::ALL.iter().copied().filter(has).collect()
 }
 
+/// Every usual path with a sample in each placeholder, and the actions that it may need.
+#[cfg(test)]
+pub(in crate::engine) fn described() -> Vec<(Kind, Verb, String, &'static [crate::model::action::Action])> {
+    let mut all = Vec::new();
+    for (mount, kind) in USUAL_MOUNTS {
+        for route in routes(*kind) {
+            let path = format!("{mount}/{}", tests::sample(route.path));
+            all.extend(route.verbs.iter().map(|verb| (*kind, *verb, path.clone(), route.actions)));
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+pub(in crate::engine) use tests::usual_directory;
+
 fn routes(kind: Kind) -> impl Iterator<Item = &'static Route> {
     paths::of(kind).iter().flat_map(|(_, routes)| routes.iter())
 }

@@ -39,12 +39,16 @@ fn mount_of(kind: Kind) -> Mount {
 
 fn tools() -> Tools {
     let made = shares::make(1, 1, uuid::Uuid::nil(), NOW).expect("keys");
-    let directory = Directory::of_test(Kind::ALL.iter().map(|kind| mount_of(*kind)).collect());
-    Tools { barrier: Arc::new(made.barrier), directory: Arc::new(directory) }
+    Tools { barrier: Arc::new(made.barrier), directory: Arc::new(usual_directory()) }
+}
+
+/// A mount of each kind at its usual place.
+pub(in crate::engine) fn usual_directory() -> Directory {
+    Directory::of_test(Kind::ALL.iter().map(|kind| mount_of(*kind)).collect())
 }
 
 /// A path that the template stands for.
-fn sample(template: &str) -> String {
+pub(super) fn sample(template: &str) -> String {
     let each = segments(template).into_iter().map(|segment| match segment {
         "{path...}" | "{mount...}" => "team/a",
         "{kind}" => "tokenization",

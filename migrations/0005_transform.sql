@@ -34,14 +34,16 @@ COMMENT ON TABLE subject IS 'The people the data is about, by a keyed hash; eras
 CREATE TABLE allowance (
     namespace      integer NOT NULL DEFAULT 0,
     transformation integer NOT NULL,
+    quota          text    COLLATE "C" NOT NULL DEFAULT '',
     account        text    COLLATE "C" NOT NULL,
     kind           text    COLLATE "C" NOT NULL,
     hour           bigint  NOT NULL,
     taken          bigint  NOT NULL,
     given          bigint  NOT NULL,
-    PRIMARY KEY (namespace, transformation, account, kind)
+    PRIMARY KEY (namespace, transformation, quota, account, kind)
 );
 COMMENT ON TABLE allowance IS 'How many values an account encoded or revealed in the hour (counted since 1970): what nodes took of the limit, spent or not';
+COMMENT ON COLUMN allowance.quota IS 'the name of a quota, which counts over the transformations that it names (transformation 0); empty: the limit of the transformation itself';
 COMMENT ON COLUMN allowance.given IS 'what the node that came last was given';
 
 CREATE SEQUENCE pii_token_block AS bigint;

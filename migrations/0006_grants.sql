@@ -1,7 +1,7 @@
 -- What the node and the auditor may touch. docs/roles.sql makes the roles.
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON control, auth_token, replay, kv_secret, kv_version, transform_key, pii_token, pii_token_index, transform_removed TO goldfin_app;
-GRANT SELECT, INSERT, UPDATE ON seal, kek, subject, allowance TO goldfin_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON control, auth_token, replay, kv_secret, kv_version, transform_key, pii_token, pii_token_index, transform_removed, allowance TO goldfin_app;
+GRANT SELECT, INSERT, UPDATE ON seal, kek, subject TO goldfin_app;
 -- To pass over the numbers of subjects whom a restored database no longer knows.
 GRANT SELECT, UPDATE ON SEQUENCE subject_id_seq TO goldfin_app;
 GRANT USAGE ON SEQUENCE mount_number, transformation_number, pii_token_block, subject_id_seq TO goldfin_app;

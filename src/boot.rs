@@ -27,6 +27,7 @@ use crate::seal::barrier::{checkpoint_key, ledger_key};
 use crate::seal::erasures::Journal;
 use crate::seal::{key_file, shares};
 use crate::store::connect::{self, Access};
+use crate::store::error::StoreError;
 use crate::store::keyring;
 use crate::store::ledger::Reading;
 
@@ -110,12 +111,13 @@ pub fn start_logging(format: LogFormat) {
 /// `acknowledged` is the place where an operator says that the stream may end: a database restored to an earlier state.
 pub async fn server(config: Config, acknowledged: Option<(StreamId, i64)>) -> Result<(), BootError> {
     let shipping = config.ledger.shipping().map_err(BootError::new)?;
+    let (witnesses, witness_of) = (config.ledger.witnesses().map_err(BootError::new)?, config.ledger.witness_of().map_err(BootError::new)?);
     let node = Node {
         access: Access { options: config.database.options().map_err(BootError::new)?, pool: config.database.pool },
         node: config.node,
         erasures: config.seal.erasures,
         key_file: config.seal.key_file,
-        ledger: LedgerAnchor { high_water: config.ledger.high_water.map(HighWater::new), acknowledged },
+        ledger: LedgerAnchor { high_water: config.ledger.high_water.map(HighWater::new), acknowledged, witnesses, witness_of },
         tls: config.tls,
         address: config.listen.address,
         public: config.listen.public,
@@ -159,7 +161,7 @@ pub enum KeySource<'a> {
 pub async fn verify_database(
     url: &str,
     wanted: &Verification<'_>,
-    progress: impl FnOnce(u64) -> Box<dyn Fn() + Sync + Send>,
+    progress: impl FnOnce(u64) -> Box<dyn Fn(u64) + Sync + Send>,
 ) -> Result<Report, BootError> {
     let options: connect::PgConnectOptions =
         url.parse().map_err(|_| BootError::new("the database's URL cannot be read; write it as postgresql://user@host/name"))?;
@@ -188,7 +190,10 @@ pub async fn verify_database(
     let mut reading = Reading::begin(&store).await.map_err(unreadable)?;
     let expected = reading.expected().await.map_err(unreadable)?;
     let heard = progress(u64::try_from(expected).unwrap_or(0));
-    let report = verify(&mut reading, &keys, &kept, wanted.resume, &heard).await.map_err(unreadable)?;
+    let report = verify(&mut reading, &keys, &kept, wanted.resume, &heard).await.map_err(|error| match error {
+        StoreError::Integrity(why) => BootError::new(why),
+        other => unreadable(other),
+    })?;
     if report.streams.is_empty() {
         return Err(BootError("the database holds no stream of a ledger".to_owned()));
     }
@@ -198,7 +203,7 @@ pub async fn verify_database(
 }
 
 /// `goldfin audit verify --archive PATH --public-key FILE`.
-pub fn verify_archive(path: &Path, wanted: &Verification<'_>, progress: &dyn Fn()) -> Result<Report, BootError> {
+pub fn verify_archive(path: &Path, wanted: &Verification<'_>, progress: &dyn Fn(u64)) -> Result<Report, BootError> {
     let KeySource::Public(file) = wanted.keys else {
         return Err(BootError::new(
             "an archive is verified with the public key of its checkpoints (`--public-key FILE`); the MAC key is opened by the database's seal",

@@ -3,11 +3,14 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use goldfin_ledger::note::LogKey;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::audit::shipping::{Shipping, Target};
+use crate::audit::witness::Witness;
 use crate::http::limits::Limits;
 use crate::http::tls::TlsFiles;
 use crate::model::path::is_name;
@@ -106,9 +109,44 @@ pub struct Ledger {
     /// A file outside of the database that says how far this node's stream is: a database that was set back is then refused. Goldfin
     /// writes it; the folder must be writable by goldfin.
     pub high_water: Option<PathBuf>,
+    /// Who is shown this node's checkpoints (C2SP tlog-witness), and asked at the start whether the database was set back.
+    #[serde(default)]
+    pub witnesses: Vec<WitnessedBy>,
+    /// The public keys of other ledgers (`goldfin audit key`) that this one is a witness of.
+    #[serde(default)]
+    pub witness_of: Vec<String>,
+}
+
+/// A witness: another goldfin, or any that speaks C2SP tlog-witness.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WitnessedBy {
+    /// Its submission prefix; of a goldfin `https://HOST/v1/sys/ledger/witness`.
+    pub url: String,
+    /// Its verifier key; of a goldfin what `sys/ledger/witness` shows as `key`.
+    pub key: String,
+    /// The CA of its certificate, instead of the system's.
+    pub ca: Option<PathBuf>,
+}
+
+impl WitnessedBy {
+    /// The witness, ready to be asked.
+    pub fn open(&self) -> Result<Witness, ConfigError> {
+        let ca = self.ca.as_deref().map(|path| std::fs::read(path).map_err(|error| unreadable(path, "ledger.witnesses.ca", &error)));
+        Witness::new(&self.url, &self.key, ca.transpose()?).map_err(|why| ConfigError(format!("`ledger.witnesses`: {why}")))
+    }
 }
 
 impl Ledger {
+    pub fn witnesses(&self) -> Result<Arc<[Witness]>, ConfigError> {
+        self.witnesses.iter().map(WitnessedBy::open).collect()
+    }
+
+    pub fn witness_of(&self) -> Result<Arc<[LogKey]>, ConfigError> {
+        let parsed = self.witness_of.iter().map(|line| LogKey::parse(line));
+        parsed.collect::<Result<_, _>>().map_err(|error| ConfigError(format!("`ledger.witness_of`: {error}")))
+    }
+
     /// Where the ledger is shipped to, if anywhere.
     pub fn shipping(&self) -> Result<Option<Shipping>, ConfigError> {
         let refuse = |what: &str| Err(ConfigError(what.to_owned()));
@@ -184,6 +222,8 @@ impl Config {
             return refuse("`database.certificate` and `database.key` go together");
         }
         self.ledger.shipping()?;
+        self.ledger.witnesses()?;
+        self.ledger.witness_of()?;
         self.limits.check().map_err(|what| ConfigError(format!("`limits`: {what}")))
     }
 }

@@ -10,7 +10,7 @@ use goldfin_ledger::tree::Edge;
 use crate::model::id::StreamId;
 
 use super::chain;
-use super::entry::Columns;
+use super::columns::Columns;
 use super::verify::Verdict;
 
 /// What a verifier holds.
@@ -119,7 +119,7 @@ impl<'a> Check<'a> {
     }
 
     /// Takes the next entry. `agrees` compares what its source says beside the bytes.
-    pub fn step(&mut self, shown: Shown<'_>, agrees: impl FnOnce(&Columns, &[u8; 32]) -> bool) -> Result<(), Verdict> {
+    pub fn step(&mut self, shown: Shown<'_>, agrees: impl FnOnce(&Columns<'_>, &[u8; 32]) -> bool) -> Result<(), Verdict> {
         let seq = self.next_seq();
         let bad = |what| Verdict::Tampered { seq, what };
         if shown.seq != seq {

@@ -1,4 +1,4 @@
-//! An entry: its canonical bytes, written by one encoder and read by one decoder.
+//! An entry: its canonical bytes, written by one encoder. `columns` reads them back.
 //!
 //! The canonical form is one line of JSON (RFC 8259): members in the order of this file, absent ones left out, no white space, text
 //! escaped only where JSON demands it, times in RFC 3339 with microseconds. It is the NDJSON export too. `v` tells the version.
@@ -232,72 +232,4 @@ fn rest_of(draft: &Draft, now: Timestamp) -> String {
     line.0.push(b'}');
     // Every part was text: the names and escapes are ASCII, the rest came from strings.
     String::from_utf8(line.0).unwrap_or_default()
-}
-
-/// The columns that repeat a part of the canonical bytes, read back from them: what the verifier compares.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Columns {
-    pub stream: i32,
-    pub seq: i64,
-    pub time: Timestamp,
-    pub request: String,
-    pub account: String,
-    pub action: String,
-    pub resource: String,
-    pub decision: String,
-    pub subject: Option<String>,
-    pub change: Option<String>,
-    /// Of an entry that concerns several: hash in hexadecimal, class or nothing, count.
-    pub subjects: Vec<(String, String, i64)>,
-}
-
-#[derive(serde::Deserialize)]
-struct KnownSubject<'a> {
-    subject: &'a str,
-    class: Option<&'a str>,
-    count: i64,
-}
-
-impl Columns {
-    /// None where the bytes are not an entry of a version that this build knows.
-    #[must_use]
-    pub fn read(body: &str) -> Option<Self> {
-        #[derive(serde::Deserialize)]
-        struct Known<'a> {
-            v: u32,
-            stream: i32,
-            seq: i64,
-            time: &'a str,
-            request_id: &'a str,
-            #[serde(borrow)]
-            account: std::borrow::Cow<'a, str>,
-            action: &'a str,
-            #[serde(borrow)]
-            resource: std::borrow::Cow<'a, str>,
-            decision: &'a str,
-            subject: Option<&'a str>,
-            changes: Option<Vec<String>>,
-            #[serde(borrow, default)]
-            subjects: Vec<KnownSubject<'a>>,
-        }
-        let known: Known<'_> = serde_json::from_str(body).ok()?;
-        (known.v == 1).then_some(())?;
-        Some(Self {
-            stream: known.stream,
-            seq: known.seq,
-            time: Timestamp::from_rfc3339(known.time)?,
-            request: known.request_id.to_owned(),
-            account: known.account.into_owned(),
-            action: known.action.to_owned(),
-            resource: known.resource.into_owned(),
-            decision: known.decision.to_owned(),
-            subject: known.subject.map(str::to_owned),
-            change: known.changes.map(|changes| changes.join("\n")),
-            subjects: known
-                .subjects
-                .into_iter()
-                .map(|one| (one.subject.to_owned(), one.class.unwrap_or_default().to_owned(), one.count))
-                .collect(),
-        })
-    }
 }

@@ -144,13 +144,7 @@ impl Writer {
             }
             return;
         }
-        let mut tokens = NewTokens::default();
-        for item in &mut group {
-            if let Pending::Tokens(new) = &mut item.pending {
-                // Kept by the item, so that it can be tried again alone when one of its neighbours fails the group.
-                tokens.extend(copy(new));
-            }
-        }
+        let (mut tokens, counts) = gather(&mut group);
         let now = self.clock.now();
         let (entries, receipts, next) = self.assemble(group.iter().map(|item| &item.entry), now);
         let Some(connection) = self.connection.as_mut() else { return };
@@ -169,7 +163,10 @@ impl Writer {
                     answer(item.done, Ok(receipt));
                 }
             }
-            Err(StoreError::SubjectGone) => self.retry_apart(group).await,
+            Err(StoreError::SubjectGone) => {
+                hand_back(&mut group, &counts, &mut tokens);
+                self.retry_apart(group).await;
+            }
             Err(error) => {
                 // One statement is one commit: a connection that dies under it leaves the outcome unknown.
                 let error = error.under_commit();
@@ -281,15 +278,24 @@ fn tokens_of(item: &Item) -> usize {
     }
 }
 
-fn copy(tokens: &NewTokens) -> NewTokens {
-    NewTokens {
-        transformation: tokens.transformation.clone(),
-        id: tokens.id.clone(),
-        subject: tokens.subject.clone(),
-        expires: tokens.expires.clone(),
-        value: tokens.value.clone(),
-        metadata: tokens.metadata.clone(),
-        secret: tokens.secret.clone(),
+/// Moves the new tokens of all items into one list, in their order; says how many of it are each item's.
+fn gather(group: &mut [Item]) -> (NewTokens, Vec<usize>) {
+    let mut all = NewTokens::default();
+    let counts = group.iter().map(tokens_of).collect();
+    for item in group {
+        if let Pending::Tokens(own) = &mut item.pending {
+            all.append(own);
+        }
+    }
+    (all, counts)
+}
+
+/// Gives each item its own again, so that it can be tried alone.
+fn hand_back(group: &mut [Item], counts: &[usize], all: &mut NewTokens) {
+    for (item, count) in group.iter_mut().zip(counts).rev() {
+        if let Pending::Tokens(own) = &mut item.pending {
+            *own = all.split_off(all.len().saturating_sub(*count));
+        }
     }
 }
 

@@ -19,8 +19,7 @@ use std::{
 use parking_lot::Mutex;
 
 use super::jwt::{JwtRefusal, JwtRules, KeySet, KeySetError, SigningAlgorithm, VerifiedClaims};
-pub use fetch::FetchPolicy;
-use fetch::Fetcher;
+pub use fetch::{FetchPolicy, Fetcher};
 
 /// Where the keys are.
 #[derive(Clone, Debug, PartialEq, Eq)]

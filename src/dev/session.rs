@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::audit::high_water::HighWater;
 use crate::boot::{self, BootError, Node, Running};
+use crate::config::{Ledger, WitnessedBy};
 use crate::gate::request::{Credential, Peer, Request, Wanted};
 use crate::gate::{Gate, LedgerAnchor};
 use crate::http::limits::Limits;
@@ -58,6 +59,18 @@ pub struct DevOptions {
     /// Go on with a database that was restored to an earlier state, whose stream ends at this place: STREAM:SEQ
     #[arg(long, value_name = "STREAM:SEQ", value_parser = boot::parse_place)]
     acknowledge_rollback: Option<(StreamId, i64)>,
+    /// A witness of the ledger: the URL below which its `add-checkpoint` is. With `--witness-key`, and `--witness-ca`
+    #[arg(long, value_name = "URL", requires = "witness_key")]
+    witness: Option<String>,
+    /// The witness's verifier key
+    #[arg(long, value_name = "KEY", requires = "witness")]
+    witness_key: Option<String>,
+    /// The CA of the witness's certificate
+    #[arg(long, value_name = "FILE", requires = "witness")]
+    witness_ca: Option<PathBuf>,
+    /// Be a witness of another ledger: its public key, as `goldfin audit key` prints it
+    #[arg(long, value_name = "KEY")]
+    witness_of: Vec<String>,
     /// Shares of the unseal key
     #[arg(long, default_value_t = 1)]
     key_shares: u8,
@@ -103,7 +116,7 @@ async fn serve(
         node: "dev".to_owned(),
         erasures: Some(folder.join("erasures")),
         key_file: Some(folder.join("unseal.key")),
-        ledger: LedgerAnchor { high_water: Some(HighWater::new(folder.join("high-water"))), acknowledged: options.acknowledge_rollback },
+        ledger: anchor(options, folder)?,
         tls: TlsFiles {
             certificate: server.certificate,
             key: server.key,
@@ -134,6 +147,18 @@ async fn serve(
     serving.await.map_err(BootError::new)?;
     let _ = ended.send(true);
     guard.await.map_err(BootError::new)?
+}
+
+fn anchor(options: &DevOptions, folder: &Path) -> Result<LedgerAnchor, BootError> {
+    let witness =
+        options.witness.clone().zip(options.witness_key.clone()).map(|(url, key)| WitnessedBy { url, key, ca: options.witness_ca.clone() });
+    let ledger = Ledger { witnesses: witness.into_iter().collect(), witness_of: options.witness_of.clone(), ..Ledger::default() };
+    Ok(LedgerAnchor {
+        high_water: Some(HighWater::new(folder.join("high-water"))),
+        acknowledged: options.acknowledge_rollback,
+        witnesses: ledger.witnesses().map_err(BootError::new)?,
+        witness_of: ledger.witness_of().map_err(BootError::new)?,
+    })
 }
 
 /// Starts the private PostgreSQL again when it was killed, and stops it at the end.

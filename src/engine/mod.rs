@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use crate::audit::recorder::{Perform, Running};
 use crate::model::call::Call;
+use crate::model::counters::Counters;
 use crate::model::fault::Fault;
 use crate::model::operation::Operation;
 use crate::policy::authorized::Authorized;
@@ -49,4 +50,5 @@ impl<E: Engine> Perform<E::Op> for Performer<'_, E> {
 pub struct Tools {
     pub barrier: Arc<Barrier>,
     pub directory: Arc<Directory>,
+    pub counters: Arc<Counters>,
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use goldfin_ledger::note::LogKey;
 use parking_lot::Mutex;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::timeout;
@@ -20,6 +21,7 @@ use crate::engine::sys::System;
 use crate::engine::transform::Transform;
 use crate::model::change::Change;
 use crate::model::clock;
+use crate::model::counters::Counters;
 use crate::model::fault::Fault;
 use crate::model::id::StreamId;
 use crate::policy::compile::Compiled;
@@ -33,6 +35,7 @@ use crate::store::directory::Directory;
 use crate::store::{Store, keyring, ledger};
 
 use super::opening::open_ledger;
+use super::rates::Rates;
 use super::strangers::Strangers;
 use super::{Founding, Workshop};
 
@@ -53,7 +56,10 @@ pub struct House {
     pub(super) directory: Arc<Directory>,
     pub(super) engines: Engines,
     pub(super) strangers: Arc<Strangers>,
+    pub(super) rates: Rates,
+    pub(super) counters: Arc<Counters>,
     barrier: Arc<Barrier>,
+    ledger_key: String,
     erasures: Option<Journal>,
     writer: Mutex<Option<WriterThread>>,
     /// Told when a change says that this node is to be sealed.
@@ -102,6 +108,7 @@ impl House {
     /// Opens the ledger's stream, the directory and the policies behind a barrier.
     pub(super) async fn open(founding: Founding, barrier: Barrier) -> Result<Self, Fault> {
         let barrier = Arc::new(barrier);
+        let ledger_key = LogKey::new(barrier.checkpoint()?.verifying_key()).to_line();
         let Founding { store, access, erasures, clock, companions, strangers, shipping, .. } = founding.clone();
         if let Some(newest) = ledger::newest_time(&store).await? {
             clock.not_before(newest);
@@ -111,7 +118,8 @@ impl House {
         let directory = Arc::new(Directory::open(&store, barrier.control()).await?);
         let rules = Arc::new(Rules::new(compile(&directory)?));
         let (recorder, writer) = open_ledger(&founding, &barrier).await?;
-        let tools = Tools { barrier: Arc::clone(&barrier), directory: Arc::clone(&directory) };
+        let counters = Arc::new(Counters::default());
+        let tools = Tools { barrier: Arc::clone(&barrier), directory: Arc::clone(&directory), counters: Arc::clone(&counters) };
         let (lookup, control) = (Arc::clone(barrier.lookup()), Arc::clone(barrier.control()));
         let authenticator = Arc::new(Authenticator::new(store.clone(), lookup, control, clock.clone()));
         let opening = super::erasures::Opening {
@@ -125,7 +133,7 @@ impl House {
         };
         Box::pin(opening.settle()).await?;
         let engines = Engines {
-            system: System::new(tools.clone(), Arc::clone(&rules), clock.clone()),
+            system: System::new(tools.clone(), Arc::clone(&rules), clock.clone(), Arc::clone(&founding.ledger.witness_of)),
             auth_token: AuthTokens::new(tools.clone()),
             login: Login::new(tools.clone()),
             kv: Kv::new(tools.clone()),
@@ -143,6 +151,7 @@ impl House {
             clock,
             strangers: Arc::clone(&strangers),
             shipping,
+            witnesses: Arc::clone(&founding.ledger.witnesses),
         });
         let (sealing, _) = tokio::sync::watch::channel(false);
         let (writer, companions) = (Mutex::new(Some(writer)), Mutex::new(Some(companions)));
@@ -154,6 +163,7 @@ impl House {
             directory,
             engines,
             barrier,
+            ledger_key,
             erasures,
             writer,
             sealing,
@@ -161,6 +171,8 @@ impl House {
             seen,
             doubt: Doubt::default(),
             strangers,
+            rates: Rates::default(),
+            counters,
         })
     }
 
@@ -215,6 +227,11 @@ impl House {
                 house.apply(&[Change::Directory, Change::Keyring]).await;
             }
         }
+    }
+
+    /// The verifier key of this ledger's checkpoints.
+    pub(super) fn ledger_key(&self) -> String {
+        self.ledger_key.clone()
     }
 
     pub(super) fn stream(&self) -> StreamId {

@@ -4,6 +4,7 @@ mod erasures;
 mod house;
 mod opening;
 mod perform;
+mod rates;
 pub mod released;
 pub mod request;
 mod route;
@@ -16,12 +17,14 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use goldfin_crypto::{Key, Share};
+use goldfin_ledger::note::LogKey;
 use parking_lot::Mutex;
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::audit::high_water::HighWater;
 use crate::audit::recorder::{Asked, Recorder};
 use crate::audit::shipping::Shipping;
+use crate::audit::witness::Witness;
 use crate::auth::authenticator::Authenticator;
 use crate::model::clock::Clock;
 use crate::model::fault::Fault;
@@ -56,6 +59,7 @@ pub struct Workshop {
     pub clock: Clock,
     pub strangers: Arc<Strangers>,
     pub shipping: Option<Arc<Shipping>>,
+    pub witnesses: Arc<[Witness]>,
 }
 
 /// Starts what works beside the requests while the house is open. What it gives is dropped before the house closes.
@@ -81,12 +85,16 @@ pub struct Founding {
     pub shipping: Option<Arc<Shipping>>,
 }
 
-/// What this node knows of its stream without asking the database.
+/// What is known of this node's stream without asking the database, and what this node knows of others'.
 #[derive(Debug, Clone, Default)]
 pub struct LedgerAnchor {
     pub high_water: Option<HighWater>,
     /// Where an operator has acknowledged that the stream ends: a database restored to an earlier state.
     pub acknowledged: Option<(StreamId, i64)>,
+    /// Who is shown the checkpoints, and asked at the start.
+    pub witnesses: Arc<[Witness]>,
+    /// The ledgers that this one is a witness of.
+    pub witness_of: Arc<[LogKey]>,
 }
 
 /// The door to everything. Sealed, it answers `init`, `unseal` and nothing else.

@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use crate::audit::entry::{Decision, Draft, EntryKind};
 use crate::audit::recorder::{OpenError, Opened, Opening, Recorder, SetBack, WriterThread};
+use crate::audit::witness;
 use crate::model::action::Action;
 use crate::model::facts::Facts;
 use crate::model::fault::Fault;
 use crate::model::id::RequestId;
 use crate::seal::barrier::{Barrier, fault};
+use crate::store::ledger::Reading;
 
 use super::Founding;
 
 /// A process that was killed may hold its stream's lock until PostgreSQL notices: try for a while before giving up.
 pub(super) async fn open_ledger(founding: &Founding, barrier: &Barrier) -> Result<(Recorder, WriterThread), Fault> {
+    let seen_back = look_back(founding, barrier).await?;
     for _ in 0..50 {
         let opening = Opening {
             access: founding.access.clone(),
@@ -26,7 +29,7 @@ pub(super) async fn open_ledger(founding: &Founding, barrier: &Barrier) -> Resul
         };
         match Recorder::open(opening).await {
             Ok(Opened { recorder, writer, set_back }) => {
-                if let Some(set_back) = set_back {
+                if let Some(set_back) = set_back.or(seen_back) {
                     acknowledge(founding, &recorder, set_back).await?;
                 }
                 return Ok((recorder, writer));
@@ -37,6 +40,20 @@ pub(super) async fn open_ledger(founding: &Founding, barrier: &Barrier) -> Resul
     }
     tracing::error!(alarm = "ledger", node = founding.node, "another process writes this node's stream; give each node a name of its own");
     Err(Fault::Unavailable("another process writes this node's stream of the ledger"))
+}
+
+/// Asks the witnesses before anything is written. What an operator has acknowledged, at exactly this place, is given back.
+async fn look_back(founding: &Founding, barrier: &Barrier) -> Result<Option<SetBack>, Fault> {
+    if founding.ledger.witnesses.is_empty() {
+        return Ok(None);
+    }
+    let mut reading = Reading::begin(&founding.store).await?;
+    let Some(head) = reading.head_of(&founding.node).await? else { return Ok(None) };
+    let set_back = witness::look_back(&mut reading, &head, &founding.ledger.witnesses, &barrier.checkpoint()?).await?;
+    match set_back {
+        Some(set_back) if founding.ledger.acknowledged != Some((set_back.stream, set_back.ends)) => Err(told(OpenError::SetBack(set_back))),
+        other => Ok(other),
+    }
 }
 
 fn told(refused: OpenError) -> Fault {

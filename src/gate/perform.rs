@@ -11,6 +11,7 @@ use crate::engine::openapi::{self, watch::Watch};
 use crate::engine::{Engine, Performer};
 use crate::model::call::{Call, Negotiate, Verb};
 use crate::model::clock::Timestamp;
+use crate::model::counters::Counted;
 use crate::model::document::Node;
 use crate::model::facts::Facts;
 use crate::model::fault::Fault;
@@ -83,11 +84,16 @@ impl House {
         if who.is_anonymous() && !open_to_strangers(mount.kind, &tail) {
             return self.refuse(&asked, &who, Some(&mount), Fault::Denied, Facts { reason: Some("missing"), ..Facts::default() }).await;
         }
+        if let Err(fault) = self.rates.admit(snapshot.quotas(), &who, peer.address, path.path.as_str(), asked.received) {
+            self.counters.add(Counted::RateRefused);
+            return self.refuse(&asked, &who, Some(&mount), fault, Facts { reason: Some("rate_limited"), ..Facts::default() }).await;
+        }
         if wrap_ttl.is_some() {
             let fault = Fault::invalid("response wrapping is not supported yet, leave `X-Vault-Wrap-TTL` out");
             return self.refuse(&asked, &who, Some(&mount), fault, Facts::default()).await;
         }
-        let body = match Node::of_body(&body) {
+        let read = if is_plain_text(mount.kind, &tail) { Node::of_text(&body) } else { Node::of_body(&body) };
+        let body = match read {
             Ok(node) => node,
             Err(fault) => return self.refuse(&asked, &who, Some(&mount), fault, Facts::default()).await,
         };
@@ -198,9 +204,15 @@ fn refused_verb(fault: Fault, verbs: Vec<Verb>, verb: Verb) -> Fault {
     if other || fault == Fault::WrongVerb { Fault::VerbNotAllowed(verbs) } else { fault }
 }
 
-/// Where a caller without auth token gets as far as a parse: logins only. Everything else is refused alike, whatever is there.
+/// Where a caller without auth token gets as far as a parse: logins, and ledgers that prove themselves by their signature. Everything else
+/// is refused alike, whatever is there.
 fn open_to_strangers(kind: Kind, tail: &str) -> bool {
-    kind.is_login() && (tail == "login" || tail.starts_with("login/"))
+    kind.is_login() && (tail == "login" || tail.starts_with("login/")) || is_plain_text(kind, tail)
+}
+
+/// Where the body is text of another's protocol (C2SP tlog-witness).
+fn is_plain_text(kind: Kind, tail: &str) -> bool {
+    kind == Kind::System && tail == "ledger/witness/add-checkpoint"
 }
 
 pub(super) fn malformed_fault(malformed: Malformed) -> Fault {

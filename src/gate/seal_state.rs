@@ -45,6 +45,8 @@ pub struct SealState {
     pub nonce: String,
     pub cluster_id: String,
     pub cluster_name: String,
+    /// The public key of the ledger's checkpoints; known while unsealed.
+    pub ledger_key: Option<String>,
 }
 
 /// The operations that are there while sealed.
@@ -94,6 +96,7 @@ impl Gate {
             nonce: progress.nonce.clone(),
             cluster_id: seal.as_ref().map(|row| row.cluster_id.to_string()).unwrap_or_default(),
             cluster_name: seal.as_ref().map(|row| row.cluster_name.clone()).unwrap_or_default(),
+            ledger_key: self.house.load().as_ref().map(|house| house.ledger_key()),
         }
     }
 
@@ -216,6 +219,7 @@ impl Gate {
             ("cluster_id", Node::text(state.cluster_id)),
             ("recovery_seal", Node::Bool(false)),
             ("storage_type", Node::text("postgresql")),
+            ("ledger_key", Node::text_or_null(state.ledger_key)),
         ])))
     }
 }

@@ -122,6 +122,7 @@ pub fn seal_status(state: &SealState, site: &Site) -> Node {
         ("cluster_id", Node::text(state.cluster_id.as_str())),
         ("recovery_seal", Node::Bool(false)),
         ("storage_type", Node::text("postgresql")),
+        ("ledger_key", Node::text_or_null(state.ledger_key.as_deref())),
     ])
 }
 

@@ -107,7 +107,7 @@ fn encode_reply(request: RequestId, reply: Reply) -> Response<Zeroizing<Vec<u8>>
         }
         Answer::Auth(grant) => encode_grant(status, *grant, envelope),
         Answer::Bare(body) => respond(status, JSON, body.to_plaintext().expose_into()),
-        Answer::Stream(kind, body) => typed(kind, respond(status, kind, body.expose_into())),
+        Answer::Stream(kind, body) | Answer::Told(_, kind, body) => typed(kind, respond(status, kind, body.expose_into())),
         Answer::Lines { lines, next } => {
             let mut response = typed(NDJSON, respond(status, NDJSON, lines.expose_into()));
             if let Some(value) = next.and_then(|next| HeaderValue::try_from(next).ok()) {

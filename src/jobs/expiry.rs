@@ -1,5 +1,5 @@
-//! Deletes what has expired: auth tokens, PII tokens, and Kerberos authenticators that nobody would accept any more; and what the tokens of
-//! deleted transformations left behind.
+//! Deletes what has expired: auth tokens, PII tokens, and Kerberos authenticators that nobody would accept any more, and counts
+//! of values of past hours; and what the tokens of deleted transformations left behind.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::model::fault::Fault;
 use crate::model::reply::Reply;
 use crate::policy::authorized::Authorized;
 use crate::store::work::Work;
-use crate::store::{auth_token, expiry, removed, replay, transform};
+use crate::store::{allowance, auth_token, expiry, removed, replay, transform};
 
 use super::{Job, JobOp, Workshop};
 
@@ -19,6 +19,9 @@ const BATCH: i64 = 2000;
 
 /// Another node's clock may be behind by this much, and accept an authenticator that is too old by ours.
 const REPLAY_GRACE: Duration = Duration::from_secs(600);
+
+/// Another node's clock may be behind by this many hours and count in them.
+const HOURS_KEPT: i64 = 2;
 
 /// After this time no request is under way any more that began before its node heard of a deletion.
 const HEARD: Duration = Duration::from_secs(60);
@@ -33,7 +36,9 @@ impl Job for Expiry {
     async fn run(self, workshop: Workshop) -> Result<Self, Fault> {
         loop {
             let now = workshop.clock.now();
-            if !expiry::is_due(&workshop.store, now, too_old(now)).await? && !removed::is_due(&workshop.store, heard(now)).await? {
+            if !expiry::is_due(&workshop.store, now, too_old(now), past_hour(now)).await?
+                && !removed::is_due(&workshop.store, heard(now)).await?
+            {
                 return Ok(self);
             }
             workshop.perform(Self::NAME, Action::RunJob, &self).await?;
@@ -53,6 +58,7 @@ async fn delete(work: &mut Work) -> Result<Reply, Fault> {
     gone += transform::delete_expired(work, now, BATCH).await?;
     gone += removed::remove(work, heard(now)).await?;
     gone += replay::forget(work, too_old(now), BATCH).await?;
+    gone += allowance::forget(work, past_hour(now), BATCH).await?;
     work.facts.count = Some(gone);
     Ok(Reply::nothing())
 }
@@ -63,6 +69,11 @@ fn too_old(now: Timestamp) -> Timestamp {
 
 fn heard(now: Timestamp) -> Timestamp {
     before(now, HEARD)
+}
+
+/// Hours before this one, counted since 1970, are over on every node.
+fn past_hour(now: Timestamp) -> i64 {
+    now.unix_seconds().div_euclid(3600) - HOURS_KEPT
 }
 
 fn before(now: Timestamp, span: Duration) -> Timestamp {

@@ -8,6 +8,7 @@ mod rewrap;
 mod self_check;
 mod shipping;
 mod strangers;
+mod witnesses;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -45,6 +46,9 @@ pub fn spawn(workshop: Workshop) -> Jobs {
     tasks.spawn(repeat(workshop.clone(), strangers::Strangers));
     if workshop.shipping.is_some() {
         tasks.spawn(repeat(workshop.clone(), shipping::Ship));
+    }
+    if !workshop.witnesses.is_empty() {
+        tasks.spawn(repeat(workshop.clone(), witnesses::Witnesses::default()));
     }
     tasks.spawn(repeat(workshop, self_check::SelfCheck));
     Jobs(tasks)

@@ -102,6 +102,8 @@ actions! {
     ReadLedger = "read_ledger",
     VerifyLedger = "verify_ledger",
     AcknowledgeLedger = "acknowledge_ledger",
+    /// Another ledger asks for a cosignature of its checkpoint.
+    WitnessCheckpoint = "witness_checkpoint",
     // what goldfin does by itself
     RunJob = "run_job",
     /// A request that did not get as far as an operation: malformed, unknown path, no credential.

@@ -70,7 +70,27 @@ impl Timestamp {
     /// Reads any RFC 3339 moment.
     #[must_use]
     pub fn from_rfc3339(text: &str) -> Option<Self> {
-        OffsetDateTime::parse(text, &Rfc3339).ok().map(Self::from_date)
+        Self::from_canonical(text).or_else(|| OffsetDateTime::parse(text, &Rfc3339).ok().map(Self::from_date))
+    }
+
+    /// Reads what [`Self::to_rfc3339`] writes, which is nearly all that is ever read.
+    fn from_canonical(text: &str) -> Option<Self> {
+        const FORM: &[u8; 27] = b"0000-00-00T00:00:00.000000Z";
+        let text: &[u8; 27] = text.as_bytes().try_into().ok()?;
+        let fits = text.iter().zip(FORM).all(|(byte, form)| if *form == b'0' { byte.is_ascii_digit() } else { byte == form });
+        let number = |from: usize, digits: usize| {
+            text.iter().skip(from).take(digits).fold(0_i64, |number, digit| number * 10 + i64::from(digit.wrapping_sub(b'0')))
+        };
+        let (year, month, day) = (number(0, 4), number(5, 2), number(8, 2));
+        let (hour, minute, second) = (number(11, 2), number(14, 2), number(17, 2));
+        // A month's last days are left to the complete parser.
+        if !fits || year < 1 || !(1..=12).contains(&month) || !(1..=28).contains(&day) || hour > 23 || minute > 59 || second > 59 {
+            return None;
+        }
+        // Days since 1970, with years that begin in March.
+        let (years, months) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+        let days = years * 365 + years / 4 - years / 100 + years / 400 + (months * 153 + 2) / 5 + day - 1 - 719_468;
+        Some(Self((((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000 + number(20, 6)))
     }
 }
 
@@ -158,5 +178,26 @@ mod tests {
         assert_eq!(Timestamp::from_rfc3339("2023-11-14T22:13:20.000001Z"), Some(moment));
         assert_eq!(Timestamp::from_rfc3339("2023-11-14T23:13:20.000001+01:00"), Some(moment));
         assert_eq!(Timestamp::from_rfc3339("yesterday"), None);
+    }
+
+    #[test]
+    fn the_quick_reading_is_the_complete_one() {
+        let parsed = |text: &str| OffsetDateTime::parse(text, &Rfc3339).ok().map(Timestamp::from_date);
+        for day in (-719_162..2_932_897_i64).step_by(13) {
+            let moment = Timestamp((day * 86_400 + (day * 7919).rem_euclid(86_400)) * 1_000_000 + (day * 104_729).rem_euclid(1_000_000));
+            let text = moment.to_rfc3339();
+            let quick = Timestamp::from_canonical(&text);
+            assert!(quick == Some(moment) || (quick.is_none() && moment.to_date().day() > 28), "{text}");
+        }
+        for text in
+            ["2026-02-29T12:00:00.000000Z", "2026-13-01T12:00:00.000000Z", "2026-01-01T24:00:00.000000Z", "2026-01-01T12:60:00.000000Z"]
+        {
+            assert_eq!(Timestamp::from_rfc3339(text), None, "{text}");
+        }
+        for text in
+            ["2024-02-29T12:00:00.000000Z", "2026-01-31T23:59:59.999999Z", "2026-01-01T12:00:00.000000z", "2026-01-01T12:00:00.00000Z"]
+        {
+            assert_eq!((Timestamp::from_rfc3339(text), Timestamp::from_rfc3339(text).is_some()), (parsed(text), true), "{text}");
+        }
     }
 }

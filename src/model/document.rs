@@ -45,6 +45,18 @@ impl Node {
         if body.is_empty() { Ok(Self::Null) } else { Self::parse(body.expose()) }
     }
 
+    /// A text that is no secret.
+    #[must_use]
+    pub fn as_word(&self) -> Option<&str> {
+        if let Self::Text(text) = self { text.expose_text().ok() } else { None }
+    }
+
+    /// A body that is no JSON, on the paths whose protocol is another's.
+    pub fn of_text(body: &Plaintext) -> Result<Self, Fault> {
+        let text = std::str::from_utf8(body.expose()).map_err(|_| Fault::invalid("the body must be text in UTF-8"))?;
+        Ok(Self::text(text))
+    }
+
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text(Plaintext::from_text(text.into()))
     }

@@ -84,16 +84,16 @@ members! {
         "partial_failure_response_code" "passed" "per_second" "primary" "progress" "refusals" "remaining" "requests" "retired" "revealed"
         "revealed_per_hour" "reveals" "secret_shares" "secret_threshold" "seq" "server_time_utc" "size" "succeeded" "t" "term"
         "token_num_uses" "total" "to" "v" "values" "version" "versions" "performance_standby_last_remote_wal"
-        "replication_primary_canary_age_ms" "position" "column" "item";
+        "replication_primary_canary_age_ms" "position" "column" "item" "rate";
     Setting: "masking_character" "tweak" "alive" "allowed" "cas_required" "channel_bound" "convergent" "deletion_allowed" "denied" "destroyed" "disabled" "enterprise"
         "external_entropy_access" "granted" "ha_enabled" "initialized" "is_self" "jwks_allow_http_loopback" "jwks_allow_private"
         "keytab_stored" "local" "mfa_requirement" "migration" "no_default_policy" "no_parent" "orphan" "per_value_audit"
         "performance_standby" "recovery_seal" "remove_instance_name" "renewable" "require_channel_binding" "reset" "seal_wrap" "sealed"
         "sound" "standby" "token_no_default_policy" "truncated" "user_claim_json_pointer" "valid" "verbose_oidc_logging" "finished"
-        "jwks_ca_pem" "oidc_discovery_ca_pem" "jwt_validation_pubkeys" "tokenized" "upgrading" "recovery_seal_type" "oldest_first";
+        "jwks_ca_pem" "oidc_discovery_ca_pem" "jwt_validation_pubkeys" "tokenized" "upgrading" "recovery_seal_type" "oldest_first" "inheritable";
     Time: "created" "created_time" "creation_time" "day" "default_lease_ttl" "delete_version_after" "duration" "erased" "expiration"
         "expiration_time" "expire_time" "explicit_max_ttl" "increment" "issue_time" "last_renewal" "last_renewal_time" "lease_duration"
-        "max_age" "max_lease_ttl" "max_ttl" "period" "since" "started" "time" "ttl" "until" "updated_time" "deletion_time";
+        "block_interval" "interval" "max_age" "max_lease_ttl" "max_ttl" "period" "since" "started" "time" "ttl" "until" "updated_time" "deletion_time";
     Hash: "hashes" "root" "hash" "nonce" "batch" "digest" "leaf" "mac" "running_sha256";
     Container: "auth" "spans" "batch_input" "batch_results" "checkpoints" "decisions" "disclosures" "rows" "wrap_info";
 }
@@ -148,6 +148,7 @@ mod tests {
             ".object(",
             ".text_map(",
             ".loose_text_map(",
+            ".fraction(",
             "(",
         ];
         let (mut files, mut seen) = (Vec::new(), BTreeSet::new());

@@ -146,6 +146,20 @@ impl Members {
         }
     }
 
+    /// A number that may have a fraction, from 0 on; also as text, as command lines send it.
+    pub fn fraction(&mut self, name: &'static str) -> Result<Option<f64>, Fault> {
+        let number = match self.take(name) {
+            None => return Ok(None),
+            Some(Node::Number(digits)) => digits.parse::<f64>().ok(),
+            Some(Node::Text(text)) => text.expose_text().ok().and_then(|text| text.parse().ok()),
+            Some(_) => None,
+        };
+        match number.filter(|number| number.is_finite() && *number >= 0.0) {
+            Some(number) => Ok(Some(number)),
+            None => Err(self.wrong(name, "must be a number, from 0")),
+        }
+    }
+
     pub fn list(&mut self, name: &'static str) -> Result<Option<Vec<Node>>, Fault> {
         match self.take_as(name, Way::List) {
             None => Ok(None),

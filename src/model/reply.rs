@@ -32,6 +32,8 @@ pub enum Answer {
     Status(u16, Node),
     /// A body of another type than JSON, such as NDJSON.
     Stream(&'static str, Plaintext),
+    /// The same under a status that a protocol asks for.
+    Told(u16, &'static str, Plaintext),
     /// NDJSON, and in the header `X-Goldfin-Next` where the lines go on.
     Lines { lines: Plaintext, next: Option<String> },
 }
@@ -96,7 +98,7 @@ impl Reply {
         match &self.answer {
             Answer::Nothing => 204,
             Answer::Absent(_) => 404,
-            Answer::Status(status, _) => *status,
+            Answer::Status(status, _) | Answer::Told(status, ..) => *status,
             _ => 200,
         }
     }

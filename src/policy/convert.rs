@@ -43,6 +43,30 @@ pub const USUAL_MOUNTS: &[(&str, Kind)] = &[
 
 const REACHES_FURTHER: &str = "a more specific path of the policy cannot be converted, and this one would reach into it";
 
+const NOTHING_THERE: &str = "nothing that goldfin has answers at this path";
+
+/// Where the settings of transformations and of their keys stand below a mount, whichever path of Vault's leads to them.
+const TRANSFORMATIONS: &str = "transformations";
+const KEYS: &str = "tokenization/keys";
+const TYPES: [&str; 3] = ["tokenization", "fpe", "masking"];
+
+/// Nothing, a type, or a type and a name.
+fn is_typed(path: &str) -> bool {
+    let (kind, name) = path.split_once('/').unwrap_or((path, ""));
+    path.is_empty() || (TYPES.contains(&kind) && !name.contains('/'))
+}
+
+impl Family {
+    /// What the ids of its settings begin with.
+    fn settings(&self) -> &'static str {
+        match self.place {
+            Place::OfAnyType => TRANSFORMATIONS,
+            Place::Keys => KEYS,
+            _ => self.at,
+        }
+    }
+}
+
 /// Converts the policy of Vault in `text` for the group `name`. `mounts` says what answers where.
 pub fn convert(name: &str, text: &str, mounts: &[(&str, Kind)]) -> Result<Converted, HclError> {
     let rules = hcl::read(text)?;
@@ -119,14 +143,19 @@ fn reach(rule: &PathRule, mounts: &[(&str, Kind)]) -> Result<Reach, &'static str
     let mut pieces = Vec::new();
     for (mount, kind) in mounts {
         if let Some(rest) = literal.strip_prefix(mount).and_then(|rest| rest.strip_prefix('/')) {
-            let found = families::of(*kind).iter().filter_map(|family| Some((family, tail(family.at, rest, glob)?)));
+            let families = families::of(*kind);
+            // Of families that lie in each other the one that is meant: `transformations/tokenization/keys/a` is no transformation.
+            let names = |family: &&Family| rest.strip_prefix(family.at).is_some_and(|behind| behind.is_empty() || behind.starts_with('/'));
+            let nearest = families.iter().filter(names).map(|family| family.at.len()).max().unwrap_or(0);
+            let found = families.iter().filter(|family| family.at.len() >= nearest);
+            let found = found.filter_map(|family| Some((family, tail(family.at, rest, glob)?)));
             pieces.extend(found.map(|(family, tail)| Piece { mount: (*mount).to_owned(), family, tail }));
         } else if glob && format!("{mount}/").starts_with(literal) {
             let whole = |family| Piece { mount: (*mount).to_owned(), family, tail: Tail::Folder(String::new()) };
             pieces.extend(families::of(*kind).iter().map(whole));
         }
     }
-    if pieces.is_empty() { Err("nothing that goldfin has answers at this path") } else { Ok(Reach::Into(pieces)) }
+    if pieces.is_empty() { Err(NOTHING_THERE) } else { Ok(Reach::Into(pieces)) }
 }
 
 fn tail(at: &str, rest: &str, glob: bool) -> Option<Tail> {
@@ -258,6 +287,15 @@ impl Piece {
                 vec![(vec!["read"], vec![Action::ListPolicies]), (vec!["list"], vec![Action::ListPolicies])]
             }
             Place::Named(ResourceKind::Mount, _) if top => vec![(vec!["read"], vec![Action::ListMounts])],
+            Place::Keys if !all => {
+                let word = match &self.tail {
+                    _ if top => "list",
+                    Tail::Exact { path, .. } if !path.contains('/') => "read",
+                    _ => "update",
+                };
+                let rights = self.family.rights.iter().filter(|(words, _)| *words == [word]);
+                rights.map(|(words, actions)| (words.to_vec(), actions.to_vec())).collect()
+            }
             _ => {
                 let mut rights: Vec<Right> = self.family.rights.iter().map(|(words, actions)| (words.to_vec(), actions.to_vec())).collect();
                 if all && self.family.place == Place::Named(ResourceKind::Policy, "") {
@@ -275,6 +313,9 @@ impl Piece {
                 Some("`validate`, `metadata`, `tokenized` and `tokens` are one right in goldfin: the statement brings all four")
             }
             (Place::Secret, "delete") => Some("deleting any version and the newest is one right in goldfin: the statement brings both"),
+            (Place::Keys, _) if matches!(&self.tail, Tail::Exact { path, .. } if path.contains('/')) => {
+                Some("`rotate`, `config` and `trim` of a key are one right in goldfin: the statement brings all three")
+            }
             (Place::Secret, "destroy") => Some("destroying versions and everything is one right in goldfin: the statement brings both"),
             _ => None,
         }
@@ -303,18 +344,34 @@ impl Piece {
                 Ok(Condition { scope: mount, when: Some(format!("resource.path like {}", beginning_with(&below(text)))) })
             }
             (Place::Secret, Tail::Segments(segments)) => Ok(Condition { scope: mount, when: Some(by_segments(&self.mount, segments)) }),
-            (Place::Setting, Tail::Exact { path, .. }) => {
-                let id = if path.is_empty() { self.family.at.to_owned() } else { format!("{}/{path}", self.family.at) };
+            (Place::Setting, Tail::Exact { path, .. } | Tail::Folder(path)) if self.family.at == TRANSFORMATIONS && !is_typed(path) => {
+                Err(NOTHING_THERE)
+            }
+            (Place::OfAnyType, Tail::Exact { path, .. }) if !path.is_empty() => {
+                let named = |kind: &str| format!("resource == Setting::{}", quoted(&below(&format!("{TRANSFORMATIONS}/{kind}/{path}"))));
+                let each: Vec<String> = TYPES.iter().filter(|_| !path.contains('/')).map(|kind| named(kind)).collect();
+                if each.is_empty() { Err(NOTHING_THERE) } else { Ok(Condition { scope: mount, when: Some(each.join(" || ")) }) }
+            }
+            (Place::Keys, Tail::Exact { path: key, .. } | Tail::Folder(key)) if !key.is_empty() => {
+                let (key, act) = key.split_once('/').unwrap_or((key, "rotate"));
+                if !["rotate", "config", "trim"].contains(&act) {
+                    return Err(NOTHING_THERE);
+                }
+                Ok(Condition::of(format!("resource == Setting::{}", quoted(&below(&format!("{KEYS}/{key}"))))))
+            }
+            (Place::Setting | Place::OfAnyType | Place::Keys, Tail::Exact { path, .. }) => {
+                let at = self.family.settings();
+                let id = if path.is_empty() { at.to_owned() } else { format!("{at}/{path}") };
                 Ok(Condition::of(format!("resource == Setting::{}", quoted(&below(&id)))))
             }
-            (Place::Setting, Tail::Folder(folder)) if folder.is_empty() => {
-                let id = quoted(&below(self.family.at));
+            (Place::Setting | Place::OfAnyType | Place::Keys, Tail::Folder(folder)) if folder.is_empty() => {
+                let id = quoted(&below(self.family.settings()));
                 Ok(Condition { scope: mount, when: Some(format!("resource == Setting::{id} || resource in Folder::{id}")) })
             }
             (Place::Setting, Tail::Folder(folder)) => {
                 Ok(Condition::of(format!("resource in Folder::{}", quoted(&below(&format!("{}/{folder}", self.family.at))))))
             }
-            (Place::Setting, _) => Err("settings can be named one by one or by folder only"),
+            (Place::Setting | Place::OfAnyType | Place::Keys, _) => Err("settings can be named one by one or by folder only"),
             (Place::Role, Tail::Exact { path, .. }) if self.family.at.starts_with("transformations/") && !path.is_empty() => {
                 Ok(Condition::of(format!("resource == Transformation::{}", quoted(&below(path)))))
             }
@@ -332,7 +389,7 @@ impl Piece {
             (Place::One(kind, id), Tail::Exact { path: rest, .. } | Tail::Folder(rest)) if rest.is_empty() => {
                 Ok(Condition::of(format!("resource == {}::{}", kind.name(), quoted(id))))
             }
-            (Place::One(..) | Place::Base, _) => Err("nothing that goldfin has answers at this path"),
+            (Place::One(..) | Place::Base, _) => Err(NOTHING_THERE),
         }
     }
 }

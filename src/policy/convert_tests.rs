@@ -62,6 +62,64 @@ fn common_policies_are_converted() {
 }
 
 #[test]
+fn settings_of_transformations_are_found_by_every_path() {
+    let setting = |tail: &str| Resource::within(ResourceKind::Setting, "transform", tail);
+    let (set, lost) = compiled(
+        r#"
+        path "transform/transformation/one" { capabilities = ["create", "read", "update"] }
+        path "transform/transformation" { capabilities = ["list"] }
+        path "transform/transformations/fpe/two" { capabilities = ["read", "delete"] }
+        path "transform/transformations/masking/*" { capabilities = ["read", "list"] }
+        path "transform/tokenization/keys/one" { capabilities = ["read"] }
+        path "transform/transformations/tokenization/keys/" { capabilities = ["list"] }
+        "#,
+    );
+    assert_eq!(lost, 0);
+    for kind in ["tokenization", "fpe", "masking"] {
+        let one = setting(&format!("transformations/{kind}/one"));
+        assert!(may(&set, Action::ReadSetting, &one) && may(&set, Action::WriteSetting, &one) && !may(&set, Action::DeleteSetting, &one));
+        assert_eq!(may(&set, Action::DeleteSetting, &setting(&format!("transformations/{kind}/two"))), kind == "fpe");
+        assert_eq!(may(&set, Action::ReadSetting, &setting(&format!("transformations/{kind}/three"))), kind == "masking");
+    }
+    assert!(
+        may(&set, Action::ListSettings, &setting("transformations"))
+            && may(&set, Action::ListSettings, &setting("transformations/masking"))
+    );
+    assert!(!may(&set, Action::ListSettings, &setting("transformations/fpe")));
+    assert!(
+        may(&set, Action::ReadSetting, &setting("tokenization/keys/one")) && may(&set, Action::ListSettings, &setting("tokenization/keys"))
+    );
+    assert!(!may(&set, Action::RotateSetting, &setting("tokenization/keys/one")) && !may(&set, Action::ReadSetting, &setting("role/one")));
+
+    // One act on a key brings the others, which is said; a folder does not.
+    let (set, lost) = compiled(r#"path "transform/tokenization/keys/one/rotate" { capabilities = ["update"] }"#);
+    assert_eq!(lost, 1);
+    assert!(
+        may(&set, Action::RotateSetting, &setting("tokenization/keys/one"))
+            && !may(&set, Action::ReadSetting, &setting("tokenization/keys/one"))
+    );
+    let (set, lost) = compiled(
+        r#"path "transform/transformation/*" { capabilities = ["create", "read", "update", "list"] }
+           path "transform/transformation/kept" { capabilities = ["deny"] }
+           path "transform/transformation/shown" { capabilities = ["read"] }
+           path "transform/tokenization/keys/*" { capabilities = ["update"] }"#,
+    );
+    assert_eq!(lost, 0);
+    for kind in ["tokenization", "fpe", "masking"] {
+        let of = |name: &str| setting(&format!("transformations/{kind}/{name}"));
+        assert!(may(&set, Action::WriteSetting, &of("any")) && !may(&set, Action::ReadSetting, &of("kept")));
+        assert!(may(&set, Action::ReadSetting, &of("shown")) && !may(&set, Action::WriteSetting, &of("shown")));
+    }
+    assert!(
+        may(&set, Action::ListSettings, &setting("transformations")) && may(&set, Action::RotateSetting, &setting("tokenization/keys/a"))
+    );
+    for nowhere in ["transformations/one", "transformations/fpe/a/b", "transformation/a/b", "tokenization/keys/a/destroy"] {
+        let (set, lost) = compiled(&format!(r#"path "transform/{nowhere}" {{ capabilities = ["create", "read", "update"] }}"#));
+        assert!(lost > 0 && !may(&set, Action::ReadSetting, &setting(nowhere)), "{nowhere}");
+    }
+}
+
+#[test]
 fn what_cannot_be_said_is_reported() {
     for hcl in [
         r#"path "secret/data/{{identity.entity.name}}/*" { capabilities = ["read"] }"#,

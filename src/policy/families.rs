@@ -21,6 +21,10 @@ pub(super) enum Place {
     Secret,
     /// `transform/role/a` is `Setting::"transform/role/a"`.
     Setting,
+    /// `transform/transformation/a`, which stands for `Setting::"transform/transformations/<type>/a"` of whichever type.
+    OfAnyType,
+    /// `transform/tokenization/keys/a`, and the three acts below it, are `Setting::"transform/tokenization/keys/a"`.
+    Keys,
     /// A role, which is not a resource: only all of them can be named.
     Role,
     /// `sys/policies/acl/a` is `Policy::"a"`, or with the prefix `auth/` `Mount::"auth/a"`.
@@ -37,6 +41,9 @@ const SETTING: &[(&[&str], &[Action])] = &[
     (&["create", "update"], &[Action::WriteSetting]),
     (&["delete"], &[Action::DeleteSetting]),
 ];
+
+const KEYS: &[(&[&str], &[Action])] =
+    &[(&["read"], &[Action::ReadSetting]), (&["list"], &[Action::ListSettings]), (&["update"], &[Action::RotateSetting])];
 
 const fn family(at: &'static str, place: Place, rights: &'static [(&'static [&'static str], &'static [Action])]) -> Family {
     Family { at, place, rights }
@@ -79,7 +86,9 @@ const TRANSFORM: &[Family] = &[
     family("transformations/tokenization/export-decoded", Place::Role, &[(&["update"], &[Action::ExportPiiTokens])]),
     family("role", Place::Setting, SETTING),
     family("transformations", Place::Setting, SETTING),
-    family("transformation", Place::Setting, SETTING),
+    family("transformation", Place::OfAnyType, SETTING),
+    family("transformations/tokenization/keys", Place::Keys, KEYS),
+    family("tokenization/keys", Place::Keys, KEYS),
     family("template", Place::Setting, SETTING),
     family("alphabet", Place::Setting, SETTING),
 ];

@@ -24,6 +24,7 @@ pub struct Barrier {
     erased: Erased,
     ledger: Key,
     checkpoint: Key,
+    witness: Key,
 }
 
 fn derived(barrier: &Key, purpose: Purpose) -> Key {
@@ -60,6 +61,7 @@ impl Barrier {
             erased: Erased::default(),
             ledger: derived(Purpose::LedgerMac),
             checkpoint: derived(Purpose::CheckpointKey),
+            witness: derived(Purpose::WitnessKey),
         }
     }
 
@@ -84,6 +86,11 @@ impl Barrier {
     /// The key that signs the ledger's checkpoints.
     pub fn checkpoint(&self) -> Result<SigningKey, Fault> {
         SigningKey::new(self.checkpoint.duplicate()).map_err(fault)
+    }
+
+    /// The key that cosigns the checkpoints of other ledgers. Never that of our own: whoever trusts a witness trusts that alone.
+    pub fn witness(&self) -> Result<SigningKey, Fault> {
+        SigningKey::new(self.witness.duplicate()).map_err(fault)
     }
 
     /// A data subject as rows and entries name it: a keyed hash over the mount and the application's own identifier.

@@ -102,14 +102,32 @@ impl Access {
     }
 }
 
-/// Opens any database that holds goldfin's schema, for reading only: an auditor's copy, a restored dump.
+/// Opens any database that holds goldfin's schema, for reading only: an auditor's copy, a restored dump. An auditor's login, to which the
+/// ledger's tables are closed, finds views of the same names.
 pub async fn open_for_reading(options: PgConnectOptions) -> Result<Store, Refusal> {
     let options = options
         .application_name("goldfin verify")
         .options([("default_transaction_read_only", "on"), ("search_path", "public")])
         .disable_statement_logging();
-    let pool = PgPoolOptions::new().max_connections(1).connect_with(options).await.map_err(|error| unreachable_database(&error))?;
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .after_connect(|connection, _| Box::pin(look_into_views(connection)))
+        .connect_with(options)
+        .await
+        .map_err(|error| unreachable_database(&error))?;
     Ok(Store::from_pool(pool))
+}
+
+/// Only where there is no other way: what a view shows, its owner decides.
+async fn look_into_views(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let open =
+        sqlx::query_scalar!(r#"SELECT coalesce(has_table_privilege(to_regclass('public.ledger_entry'), 'SELECT'), true) AS "open!""#)
+            .fetch_one(&mut *connection)
+            .await?;
+    if !open {
+        sqlx::query!("SET search_path = auditing, public").execute(connection).await?;
+    }
+    Ok(())
 }
 
 fn unreachable_database(error: &sqlx::Error) -> Refusal {

@@ -96,9 +96,14 @@ pub async fn claim(work: &mut Work, keys: &[ValueKey], ids: &[i64]) -> Result<Ha
     }
     let mine: HashSet<ValueKey> = inserted.into_iter().map(|row| (row.transformation, row.blind.into_bytes())).collect();
     let theirs: Vec<ValueKey> = keys.iter().filter(|key| !mine.contains(key)).copied().collect();
-    let locked = lock(work, &theirs).await?;
-    if locked.len() < theirs.len() {
-        // Taken away between the two statements.
+    locked(work, &theirs).await
+}
+
+/// Locks values that have numbers; their tokens are in the answer, none where a token is gone. Call it with sorted keys.
+pub async fn locked(work: &mut Work, keys: &[ValueKey]) -> Result<HashMap<ValueKey, Option<ValueToken>>, StoreError> {
+    let locked = lock(work, keys).await?;
+    if locked.len() < keys.len() {
+        // Taken away since they were seen.
         return Err(StoreError::Conflict);
     }
     // A statement of its own: it sees what was committed while the lock was waited for.

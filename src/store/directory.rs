@@ -21,6 +21,7 @@ use super::Store;
 use super::control::{self, ControlKey, ControlKind, ControlRow, SERVER};
 use super::error::StoreError;
 use super::manifest::{self, Manifest};
+use super::quotas::Quotas;
 
 /// The current snapshot and what is needed to make the next.
 #[derive(Debug)]
@@ -37,6 +38,7 @@ pub struct Snapshot {
     rows: BTreeMap<ControlKey, Held>,
     /// Longest path first, so that the first that fits is the one.
     mounts: Vec<Arc<Mount>>,
+    quotas: OnceLock<Quotas>,
 }
 
 #[derive(Debug)]
@@ -112,7 +114,7 @@ impl Directory {
             })
             .collect();
         mounts.sort_by(|a: &Arc<Mount>, b| b.path.len().cmp(&a.path.len()).then_with(|| a.path.cmp(&b.path)));
-        self.current.store(Arc::new(Snapshot { rows, mounts }));
+        self.current.store(Arc::new(Snapshot { rows, mounts, quotas: OnceLock::new() }));
         Ok(())
     }
 
@@ -203,6 +205,11 @@ impl Snapshot {
             .take_while(move |(key, _)| key.kind == kind && key.mount == mount)
             .filter(|(_, held)| !matches!(held, Held::Planted))
             .map(|(key, _)| key.name.as_str())
+    }
+
+    /// The quotas, by whom they bind.
+    pub fn quotas(&self) -> &Quotas {
+        self.quotas.get_or_init(|| Quotas::of(self))
     }
 
     /// The policies' names and bodies. An error when one of them is not honoured: then none of the set may be.

@@ -1,10 +1,7 @@
 //! Which entries concern which data subject: the names beside entries that concern several, and the search for who saw what.
 
-use sqlx::PgConnection;
-
 use crate::model::clock::Timestamp;
 use crate::model::facts::SubjectCount;
-use crate::model::id::StreamId;
 
 use super::Store;
 use super::error::StoreError;
@@ -29,29 +26,6 @@ impl NewNames {
             self.count.push(i64::try_from(one.count).unwrap_or(i64::MAX));
         }
     }
-}
-
-/// A name beside an entry, as it is stored.
-#[derive(Debug, Clone)]
-pub struct StoredName {
-    pub seq: i64,
-    pub subject: Vec<u8>,
-    pub class: String,
-    pub count: i64,
-    pub time: time::OffsetDateTime,
-}
-
-pub(super) async fn names(connection: &mut PgConnection, stream: StreamId, from: i64, to: i64) -> Result<Vec<StoredName>, StoreError> {
-    Ok(sqlx::query_as!(
-        StoredName,
-        r#"SELECT seq, subject, class, count, CASE WHEN time BETWEEN '0001-01-01Z' AND '9999-12-31Z' THEN time ELSE '0001-01-01Z' END AS "time!" FROM ledger_subject
-         WHERE stream = $1 AND seq >= $2 AND seq <= $3 ORDER BY seq, subject, class"#,
-        stream.0,
-        from,
-        to
-    )
-    .fetch_all(connection)
-    .await?)
 }
 
 /// Somebody saw values of a subject.

@@ -47,6 +47,7 @@ fn from_sqlstate(code: &str, message: &str) -> StoreError {
         "57014" => StoreError::Unavailable("the database took too long"),
         "55P03" => StoreError::Unavailable("a row is locked"),
         "42501" => StoreError::Unavailable("the database refuses a right that goldfin needs"),
+        code if code.starts_with("28") || code == "3D000" => StoreError::Unavailable("the database does not let goldfin in"),
         code if code.starts_with("57P") || code.starts_with("08") => StoreError::Unavailable("the database cannot be reached"),
         code => StoreError::Defect(format!("SQLSTATE {code}: {}", first_line(message))),
     }

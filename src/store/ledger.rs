@@ -9,7 +9,7 @@ use crate::model::clock::Timestamp;
 use crate::model::id::StreamId;
 
 use super::Store;
-use super::disclosure::{NewNames, StoredName};
+use super::disclosure::NewNames;
 use super::error::StoreError;
 use super::transform::NewTokens;
 
@@ -207,33 +207,20 @@ impl Reading {
         Ok(rows)
     }
 
-    /// The subjects named beside the entries from `from` to `to`, in order.
-    pub async fn names(&mut self, stream: StreamId, from: i64, to: i64) -> Result<Vec<StoredName>, StoreError> {
-        super::disclosure::names(&mut self.0, stream, from, to).await
-    }
-
     /// The heads of all streams with their nodes.
     pub async fn heads(&mut self) -> Result<Vec<(String, Head)>, StoreError> {
         heads(&mut self.0).await
     }
-
-    /// The streams that entries name, known heads or not: a stream whose head was removed is still found.
-    pub async fn streams_of_entries(&mut self) -> Result<Vec<StreamId>, StoreError> {
-        let rows =
-            sqlx::query_scalar!(r#"SELECT stream AS "stream!" FROM ledger_entry UNION SELECT stream FROM ledger_subject ORDER BY 1"#)
-                .fetch_all(&mut *self.0)
-                .await?;
-        Ok(rows.into_iter().map(StreamId).collect())
-    }
 }
 
 async fn heads(connection: &mut PgConnection) -> Result<Vec<(String, Head)>, StoreError> {
-    let rows =
-        sqlx::query!(
-            r#"SELECT coalesce(s.node, '') AS "node!", h.stream, h.seq, h.mac FROM ledger_head h LEFT JOIN ledger_stream s USING (stream) ORDER BY h.stream"#
-        )
-        .fetch_all(connection)
-        .await?;
+    let rows = sqlx::query!(
+        r#"SELECT coalesce((SELECT min(s.node) FROM ledger_stream s WHERE s.stream = h.stream), '') AS "node!", h.stream, h.seq,
+                      coalesce(h.mac, '') AS "mac!"
+               FROM ledger_head h ORDER BY h.stream"#
+    )
+    .fetch_all(connection)
+    .await?;
     Ok(rows.into_iter().map(|row| (row.node, Head { stream: StreamId(row.stream), seq: row.seq, mac: row.mac })).collect())
 }
 

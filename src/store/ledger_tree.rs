@@ -90,27 +90,6 @@ impl Reading {
         .await?)
     }
 
-    /// The checkpoints of a stream from a size on, in the order of their sizes, at most `limit`.
-    pub async fn checkpoints(&mut self, stream: StreamId, from: i64, limit: i64) -> Result<Vec<StoredCheckpoint>, StoreError> {
-        Ok(sqlx::query_as!(
-            StoredCheckpoint,
-            "SELECT size, root, note FROM ledger_checkpoint WHERE stream = $1 AND size >= $2 ORDER BY size LIMIT $3",
-            stream.0,
-            from,
-            limit
-        )
-        .fetch_all(self.connection())
-        .await?)
-    }
-
-    /// The streams that checkpoints name, known heads or not.
-    pub async fn streams_of_checkpoints(&mut self) -> Result<Vec<StreamId>, StoreError> {
-        let rows = sqlx::query_scalar!(r#"SELECT DISTINCT stream AS "stream!" FROM ledger_checkpoint ORDER BY 1"#)
-            .fetch_all(self.connection())
-            .await?;
-        Ok(rows.into_iter().map(StreamId).collect())
-    }
-
     /// How many entries the heads say there are.
     pub async fn expected(&mut self) -> Result<i64, StoreError> {
         Ok(sqlx::query_scalar!(r#"SELECT coalesce(sum(seq), 0)::bigint AS "sum!" FROM ledger_head"#).fetch_one(self.connection()).await?)

@@ -20,7 +20,9 @@ pub mod ledger_export;
 pub mod ledger_search;
 pub mod ledger_summary;
 pub mod ledger_tree;
+pub mod ledger_verify;
 pub mod manifest;
+pub mod quotas;
 pub mod removed;
 pub mod replay;
 pub mod rewrap;
@@ -28,6 +30,7 @@ pub mod subject;
 pub mod token_lookup;
 pub mod token_state;
 pub mod transform;
+pub mod witness;
 pub mod work;
 
 use sqlx::pool::PoolConnection;

@@ -36,14 +36,29 @@ impl NewTokens {
         self.id.is_empty()
     }
 
-    pub fn extend(&mut self, more: Self) {
-        self.transformation.extend(more.transformation);
-        self.id.extend(more.id);
-        self.subject.extend(more.subject);
-        self.expires.extend(more.expires);
-        self.value.extend(more.value);
-        self.metadata.extend(more.metadata);
-        self.secret.extend(more.secret);
+    /// Moves all of `more` to the end.
+    pub fn append(&mut self, more: &mut Self) {
+        self.transformation.append(&mut more.transformation);
+        self.id.append(&mut more.id);
+        self.subject.append(&mut more.subject);
+        self.expires.append(&mut more.expires);
+        self.value.append(&mut more.value);
+        self.metadata.append(&mut more.metadata);
+        self.secret.append(&mut more.secret);
+    }
+
+    /// Moves what stands at `at` and behind it into a list of its own; `at` is at most the length.
+    #[must_use]
+    pub fn split_off(&mut self, at: usize) -> Self {
+        Self {
+            transformation: self.transformation.split_off(at),
+            id: self.id.split_off(at),
+            subject: self.subject.split_off(at),
+            expires: self.expires.split_off(at),
+            value: self.value.split_off(at),
+            metadata: self.metadata.split_off(at),
+            secret: self.secret.split_off(at),
+        }
     }
 
     /// The subjects, each once.

@@ -83,10 +83,10 @@ impl Work {
     }
 
     /// Lets new tokens ride in the commit group.
-    pub fn add_tokens(&mut self, tokens: NewTokens) -> Result<(), StoreError> {
+    pub fn add_tokens(&mut self, mut tokens: NewTokens) -> Result<(), StoreError> {
         match &mut self.pending {
             Pending::Nothing => self.pending = Pending::Tokens(tokens),
-            Pending::Tokens(waiting) => waiting.extend(tokens),
+            Pending::Tokens(waiting) => waiting.append(&mut tokens),
             Pending::Transaction(_) => {
                 return Err(StoreError::Defect("a work writes in the group or in a transaction, not in both".to_owned()));
             }

@@ -56,6 +56,22 @@ def test_mounts_are_enabled_tuned_and_disabled(root, fresh):
     assert f"{path}/" not in root.sys.list_mounted_secrets_engines()["data"]
 
 
+def test_rate_limit_quotas_are_written_read_listed_and_deleted(root, fresh):
+    name = fresh("quota")
+    assert root.sys.create_or_update_quota(name, rate=1000.5, path="transform/", interval="2s", block_interval="0s").status_code == 204
+    quota = root.sys.read_quota(name)["data"]
+    assert (quota["name"], quota["type"], quota["rate"], quota["interval"], quota["block_interval"]) == (name, "rate-limit", 1000.5, 2, 0)
+    assert (quota["path"], quota["role"], quota["inheritable"]) == ("transform", "", False)
+    assert name in root.sys.list_quotas()["data"]["keys"]
+    assert root.sys.create_or_update_quota(name, rate=2000).status_code == 204
+    assert (root.sys.read_quota(name)["data"]["rate"], root.sys.read_quota(name)["data"]["path"]) == (2000, "transform")
+    with pytest.raises(InvalidRequest, match="`role` would restrict"):
+        root.sys.create_or_update_quota(name, rate=1, role="somebody")
+    assert root.sys.delete_quota(name).status_code == 204
+    with pytest.raises(InvalidPath):
+        root.sys.read_quota(name)
+
+
 def test_a_mount_is_gone_with_everything_in_it(root, fresh):
     path = fresh("engine")
     root.sys.enable_secrets_engine("kv", path=path, options={"version": "2"})

@@ -242,3 +242,38 @@ fn the_command_line_checks_proofs_itself() {
     let (code, _, said) = goldfin(&server, &["audit", "prove", &receipt]);
     assert!(code == 0 && said.contains("comes from the server"), "{code} {said}");
 }
+
+/// With nothing that opens a table: the views of a schema of their own.
+#[test]
+fn an_auditor_verifies_with_the_public_key_alone() {
+    let server = Server::start();
+    let copy = Copy::of(&server);
+    let (key, kept) = (copy.key.to_str().unwrap(), copy.checkpoint.to_str().unwrap());
+    let verify = |database: &str, more: &[&str]| {
+        let url = format!("postgresql:///{database}?host={}&user=goldfin_auditor", server.socket().display());
+        let arguments = ["audit", "verify", "--format", "json", "--database", &url];
+        let (code, out, _) = goldfin(&server, &[&arguments[..], more].concat());
+        (code, serde_json::from_str::<Value>(&out).map_or(Value::Null, |report| report["streams"][0]["seq"].clone()))
+    };
+    assert_eq!(verify("goldfin", &["--public-key", key]), (0, Value::Null));
+    assert_eq!(verify("goldfin", &["--public-key", key, "--checkpoint", kept]), (0, Value::Null));
+    assert_eq!(verify("goldfin", &["--public-key", key, "--checkpoint", kept, "--resume"]), (0, Value::Null));
+    // The seal is not the auditor's to read.
+    let keys = server.variable("GOLDFIN_UNSEAL_KEYS_FILE").to_owned();
+    assert_eq!(verify("goldfin", &["--mac-key", &keys]).0, 4);
+    // A copy is restored with its rights, and what was changed there is found through the views, too.
+    psql(&server, "postgres", "GRANT CONNECT ON DATABASE copy TO goldfin_auditor");
+    assert_eq!(verify("copy", &["--public-key", key]), (0, Value::Null));
+    let at = copy.sizes[0] + 1;
+    let edit = format!(
+        "SET session_replication_role = replica; UPDATE ledger_entry SET body = replace(body, '\"status\":2', '\"status\":4') WHERE seq = {at}"
+    );
+    psql(&server, "copy", "CREATE TABLE kept AS SELECT * FROM ledger_entry");
+    psql(&server, "copy", &edit);
+    assert_eq!(verify("copy", &["--public-key", key]), (2, json!(at)));
+    // Who owns the views decides what they show; whoever may read the tables verifies the tables.
+    let shown = "GRANT SELECT ON kept TO goldfin_owner; CREATE OR REPLACE VIEW auditing.ledger_entry AS SELECT * FROM kept";
+    psql(&server, "copy", shown);
+    assert_eq!(verify("copy", &["--public-key", key]), (0, Value::Null));
+    assert_eq!(copy.verify("copy", &["--public-key", key]), (2, Some(at)));
+}

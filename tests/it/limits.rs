@@ -8,7 +8,7 @@ use crate::server::{Answer, Server};
 use crate::transform::{make, post, results, tokenizing};
 
 /// Waits for the next hour where this one is nearly over: a limit begins anew with it.
-fn with_time_left_in_the_hour() {
+pub fn with_time_left_in_the_hour() {
     let now = u64::try_from(goldfin::model::clock::Clock::system().now().unix_seconds()).unwrap();
     let left = 3600 - now % 3600;
     if left < 180 {
@@ -24,7 +24,7 @@ fn limited(settings: Value) -> Server {
     server
 }
 
-fn refused(answer: Answer) -> String {
+pub fn refused(answer: Answer) -> String {
     let answer = answer.expect(429);
     let wait: u64 = answer.headers["retry-after"].parse().unwrap();
     assert!((1..=3600).contains(&wait), "{wait}");
@@ -173,5 +173,88 @@ fn a_dictionary_meets_the_limit_across_a_restart_and_a_second_node() {
     assert!((1_000..=2_000).contains(&singles), "{singles}");
     let stored: usize = server.sql("postgres", "SELECT count(*) FROM pii_token").unwrap().parse().unwrap();
     assert_eq!(stored, encoded + singles);
+    assert_eq!(server.verify()["exit_code"], json!(0));
+}
+
+/// A way to reveal or to encode `count` values through the transformation `name`, whose tokens `made` are.
+fn uses(way: &str, name: &str, made: &[String], count: usize) -> Vec<(String, Value)> {
+    let items = |values: Vec<Value>| json!({ "batch_input": values });
+    let tokens = made.iter().take(count);
+    let one = |path: &str, body: Value| vec![(format!("transform/{path}"), body)];
+    match way {
+        "decode" => tokens.map(|token| (format!("transform/decode/{name}"), json!({ "value": token }))).collect(),
+        "batch" => one(&format!("decode/{name}"), items(tokens.map(|token| json!({ "value": token })).collect())),
+        "restore" => one(&format!("restore/{name}"), json!({ "text": tokens.cloned().collect::<Vec<_>>().join(" and ") })),
+        "restore-batch" => one(&format!("restore/{name}"), items(tokens.map(|token| json!({ "text": token })).collect())),
+        "subject" => one("subjects/export", json!({ "subject": format!("synthetic {name}"), "limit": count })),
+        "export" => one(&format!("transformations/tokenization/export-decoded/{name}"), json!({ "limit": count })),
+        "encode" => (0..count).map(|n| (format!("transform/encode/{name}"), json!({ "value": n.to_string() }))).collect(),
+        "encode-batch" => one(&format!("encode/{name}"), items((0..count).map(|n| json!({ "value": n.to_string() })).collect())),
+        "redact" => {
+            let spans: Vec<Value> = (0..count).map(|n| json!({ "start": n * 3, "end": n * 3 + 2, "class": name })).collect();
+            let text: Vec<String> = (10..10 + count).map(|n| n.to_string()).collect();
+            one(&format!("redact/{name}"), json!({ "text": text.join(" "), "spans": spans }))
+        }
+        other => panic!("{other}"),
+    }
+}
+
+const REVEALING: [&str; 6] = ["decode", "batch", "restore", "restore-batch", "subject", "export"];
+const ENCODING: [&str; 3] = ["encode", "encode-batch", "redact"];
+
+#[test]
+fn every_way_to_reveal_or_encode_meets_the_limit_on_two_nodes_and_across_a_restart() {
+    with_time_left_in_the_hour();
+    let mut server = tokenizing();
+    let node = SecondNode::start(&server);
+    let root = server.root();
+    let mut made = std::collections::HashMap::new();
+    for way in REVEALING.iter().chain(&ENCODING) {
+        make(&server, "transform", way, way, json!({ "mapping_mode": "exportable", "class": way }));
+        let items: Vec<Value> = (0..20).map(|n| json!({ "value": format!("v{n}"), "subject": format!("synthetic {way}") })).collect();
+        let answer = post(&server, &format!("transform/encode/{way}"), json!({ "batch_input": items })).expect(200);
+        let tokens: Vec<String> = results(&answer).iter().map(|item| item["encoded_value"].as_str().unwrap().to_owned()).collect();
+        made.insert(*way, tokens);
+        let member = if ENCODING.contains(way) { "max_encoded_per_hour" } else { "max_revealed_per_hour" };
+        server.root_write(&format!("transform/transformations/tokenization/{way}"), json!({ member: 20 }));
+    }
+    std::thread::sleep(std::time::Duration::from_millis(1200));
+    let at = |server: &Server, second: bool, way: &str, count: usize| -> Answer {
+        let mut answers = uses(way, way, &made[way], count).into_iter().map(|(path, body)| match second {
+            false => server.ask(&root, "POST", &path, body),
+            true => node.ask(server, &root, "POST", &path, body),
+        });
+        let first = answers.next().unwrap();
+        answers.fold(first, |worst, answer| if answer.status > worst.status { answer } else { worst })
+    };
+    for way in REVEALING.iter().chain(&ENCODING) {
+        let notices = |server: &Server| server.entries("kind=notice&limit=100").into_iter();
+        let told = |server: &Server| notices(server).filter(|entry| entry["class"] == json!(way)).collect::<Vec<_>>();
+        assert_eq!(at(&server, false, way, 15).status, 200, "{way}");
+        assert!(told(&server).is_empty(), "{way}");
+        assert_eq!(at(&server, true, way, 1).status, 200, "{way}");
+        let told = told(&server);
+        assert_eq!(told.len(), 1, "{way}");
+        let reason = if ENCODING.contains(way) { "near_max_encoded_per_hour" } else { "near_max_revealed_per_hour" };
+        assert_eq!((&told[0]["reason"], &told[0]["count"], &told[0]["class"]), (&json!(reason), &json!(16), &json!(way)), "{way}");
+        assert_eq!(at(&server, true, way, 4).status, 200, "{way}");
+        for second in [false, true] {
+            let answer = at(&server, second, way, 1);
+            let text = answer.body.to_string();
+            assert!(!text.contains("decoded_value") && !text.contains("encoded_value") && !text.contains("\"v1\""), "{way}: {text}");
+            assert!(refused(answer).contains(":00:00"), "{way}: it opens with the hour");
+        }
+        let entry = &server.entries("reason=limit_reached&limit=1")[0];
+        assert_eq!((&entry["status"], &entry["decision"]), (&json!(429), &json!("failed")), "{way}");
+    }
+    server.kill_and_restart();
+    while node.ask(&server, &root, "GET", "transform/config", Value::Null).status != 200 {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    for way in REVEALING.iter().chain(&ENCODING) {
+        for second in [false, true] {
+            refused(at(&server, second, way, 1));
+        }
+    }
     assert_eq!(server.verify()["exit_code"], json!(0));
 }

@@ -1,5 +1,8 @@
-//! The database silent, locked, read-only or held by somebody else: a 503 and nothing happened, and goldfin goes on by itself afterwards.
+//! The database silent, locked, read-only, full, closed or held by somebody else: a 503 and nothing happened, and goldfin goes on by
+//! itself afterwards.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -133,4 +136,114 @@ fn a_database_that_became_read_only() {
     held.server.sql("postgres", "BEGIN READ WRITE; ALTER DATABASE goldfin RESET default_transaction_read_only; COMMIT").unwrap();
     held.cut_connections();
     held.recovers();
+}
+
+#[test]
+fn a_right_that_was_revoked() {
+    let held = Held::new();
+    let function =
+        "ledger_append(integer, bigint, bytea, timestamptz[], uuid[], text[], text[], text[], text[], bytea[], text[], text[], bytea[])";
+    held.server.sql("postgres", &format!("REVOKE EXECUTE ON FUNCTION {function} FROM goldfin_app")).unwrap();
+    held.refuses();
+    held.server.sql("postgres", &format!("GRANT EXECUTE ON FUNCTION {function} TO goldfin_app")).unwrap();
+    held.recovers();
+}
+
+#[test]
+fn connections_that_are_cut_and_not_let_in_again() {
+    let held = Held::new();
+    held.server.sql("postgres", "ALTER ROLE goldfin_app NOLOGIN").unwrap();
+    held.cut_connections();
+    held.refuses();
+    held.server.sql("postgres", "ALTER ROLE goldfin_app LOGIN").unwrap();
+    held.recovers();
+}
+
+#[test]
+fn a_full_disk() {
+    let held = Held::new();
+    let Some(small) = SmallDisk::find(&held.server) else {
+        eprintln!("not tried: there is no small file system here, and none can be mounted");
+        return;
+    };
+    let folder = small.folder.join("entries");
+    std::fs::create_dir_all(&folder).unwrap();
+    let owner = std::fs::metadata(held.server.data().join("postgresql/cluster")).unwrap();
+    std::os::unix::fs::chown(&folder, Some(owner.uid()), Some(owner.gid())).unwrap();
+    held.server.sql("postgres", &format!("CREATE TABLESPACE small LOCATION '{}'", folder.display())).unwrap();
+    held.server.sql("postgres", "ALTER TABLE ledger_entry SET TABLESPACE small").unwrap();
+    held.recovers();
+    let ballast = small.fill();
+    // The pages that are there have room for some entries more.
+    let mut more = 0;
+    while held.server.ask(&held.server.root(), "GET", "secret/data/app", Value::Null).status == 200 {
+        more += 1;
+        assert!(more < 5_000, "the disk is not full");
+    }
+    held.refuses();
+    let extend = "INSERT INTO ledger_entry SELECT stream, seq + 1000000 + n, time, request, account, action, resource, decision, subject, change, body, mac FROM ledger_entry, generate_series(1, 200) n LIMIT 200";
+    let said =
+        held.server.sql("postgres", &format!("BEGIN; SET LOCAL session_replication_role = replica; {extend}; ROLLBACK")).unwrap_err();
+    assert!(said.contains("No space left on device"), "{said}");
+    std::fs::remove_file(ballast).unwrap();
+    held.recovers();
+    // PostgreSQL goes on without what will be gone with the small disk.
+    held.server.sql("postgres", "ALTER TABLE ledger_entry SET TABLESPACE pg_default").unwrap();
+    held.server.sql("postgres", "DROP TABLESPACE small").unwrap();
+    held.recovers();
+}
+
+/// A file system of some megabytes that can be filled: mounted for this, or one that the system has for small things.
+struct SmallDisk {
+    folder: PathBuf,
+    mounted: bool,
+}
+
+/// Nobody else's memory is filled for a test.
+const LARGEST: u64 = 96 << 20;
+
+impl SmallDisk {
+    fn find(server: &Server) -> Option<Self> {
+        let own = server.data().with_file_name("small");
+        std::fs::create_dir_all(&own).unwrap();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m,mode=0755", "tmpfs"]).arg(&own).stderr(Stdio::null()).status();
+        if mounted.is_ok_and(|status| status.success()) {
+            return Some(Self { folder: own, mounted: true });
+        }
+        ["/run/lock", "/dev/shm"].iter().find_map(|place| {
+            let free = free_bytes(place)?;
+            let folder = PathBuf::from(place).join(format!("goldfin-it-{}", std::process::id()));
+            let usable = (4 << 20..LARGEST).contains(&free) && std::fs::create_dir(&folder).is_ok();
+            usable.then_some(Self { folder, mounted: false })
+        })
+    }
+
+    /// Leaves no room.
+    fn fill(&self) -> PathBuf {
+        let ballast = self.folder.join("ballast");
+        let mut file = std::fs::File::create(&ballast).unwrap();
+        for size in [1 << 20, 4096] {
+            while std::io::Write::write_all(&mut file, &vec![0; size]).is_ok() {}
+        }
+        ballast
+    }
+}
+
+/// What is free of a file system in memory.
+fn free_bytes(place: &str) -> Option<u64> {
+    let output = Command::new("df").args(["-B1", "--output=fstype,avail", place]).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let mut words = text.lines().nth(1)?.split_whitespace();
+    (words.next()? == "tmpfs").then_some(())?;
+    words.next()?.parse().ok()
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        if self.mounted {
+            let _ = Command::new("umount").arg("-l").arg(&self.folder).status();
+        }
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
 }

@@ -53,7 +53,26 @@ fn the_application_cannot_touch_the_ledger() {
     let late = "SELECT ledger_name_subjects(1, '{1}', now(), '{x}', '{x}', '{1}')";
     assert!(server.sql("goldfin_app", late).expect_err(late).contains("was written before"));
     assert!(server.sql("goldfin_auditor", "SELECT count(*) FROM audit").unwrap().parse::<u32>().unwrap() > 0);
-    for statement in ["SELECT * FROM ledger_entry", "SELECT * FROM control", "SELECT * FROM kv_version", "DELETE FROM control"] {
+    // Auditors verify through views of the tables' names, and the tables stay closed.
+    for table in ["ledger_stream", "ledger_head", "ledger_entry", "ledger_checkpoint"] {
+        let rows = server.sql("goldfin_auditor", &format!("SELECT count(*) FROM auditing.{table}")).expect(table);
+        assert!(rows.parse::<u32>().unwrap() > 0 || table == "ledger_checkpoint", "{table}");
+    }
+    for statement in [
+        "SELECT * FROM ledger_entry",
+        "SELECT * FROM ledger_head",
+        "SELECT * FROM ledger_subject",
+        "SELECT * FROM ledger_tile",
+        "SELECT * FROM seal",
+        "SELECT * FROM control",
+        "SELECT * FROM kv_version",
+        "DELETE FROM control",
+        "DELETE FROM auditing.ledger_entry",
+        "UPDATE auditing.ledger_head SET seq = 0",
+        "INSERT INTO auditing.ledger_stream (node) VALUES ('x')",
+        "CREATE VIEW auditing.shadow AS SELECT 1",
+        "CREATE TABLE auditing.shadow (x integer)",
+    ] {
         assert!(server.sql("goldfin_auditor", statement).expect_err(statement).contains("permission denied"), "{statement}");
     }
     assert_eq!(server.verify()["exit_code"], json!(0));

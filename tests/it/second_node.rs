@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::server::{Answer, Server};
+use crate::server::{Answer, Server, binary};
 
 pub struct SecondNode {
     child: Child,
@@ -39,7 +39,7 @@ impl SecondNode {
         let file = folder.join("goldfin.toml");
         std::fs::write(&file, configuration).unwrap();
         let log = std::fs::File::create(folder.join("goldfin.log")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_goldfin"))
+        let child = Command::new(binary())
             .args(["server", "--config"])
             .arg(&file)
             .stdin(Stdio::null())

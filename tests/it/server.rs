@@ -268,9 +268,14 @@ impl Drop for Server {
     }
 }
 
+/// The goldfin under test: this build's, or another (a release build) that `GOLDFIN_BINARY` names.
+pub fn binary() -> PathBuf {
+    std::env::var_os("GOLDFIN_BINARY").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_goldfin")), PathBuf::from)
+}
+
 fn spawn(folder: &Path, more: &[String]) -> Child {
     let log = std::fs::File::options().create(true).append(true).open(folder.join("goldfin.log")).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_goldfin"))
+    Command::new(binary())
         .arg("dev")
         .arg("--data")
         .arg(folder.join("data"))

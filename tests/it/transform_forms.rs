@@ -314,8 +314,6 @@ fn shaped_tokens_go_with_convergent_ones_and_through_a_snapshot() {
         ("tokenization", "same", json!({ "convergent": true })),
         ("masking", "mask", json!({ "template": "builtin/phone" })),
     ]);
-    let both = json!({ "allowed_roles": ["*"], "shape": "builtin/phone", "convergent": true });
-    assert!(post(&server, "transform/transformations/tokenization/both", both).expect(400).errors().contains("`shape`"));
     let items: Vec<Value> = ["shaped", "same", "mask", "same", "shaped"]
         .iter()
         .map(|name| json!({ "value": "202-555-0142", "transformation": name }))

@@ -29,13 +29,25 @@ class Columns:
     decision: str | None
     subject: bytes | None
     change: str | None
+    names: "tuple[Name, ...]" = ()
 
     def agree(self, members: "Members") -> bool:
         return (
             (self.time, self.request, self.account, self.action, self.resource, self.decision) == (members.time, *members.texts)
             and (None if self.subject is None else self.subject.hex()) == members.subject
             and self.change == (None if members.changes is None else "\n".join(members.changes))
+            and self.names == tuple(Name(subject, class_, count, members.time) for subject, class_, count in members.subjects)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A row beside an entry that concerns several subjects. `subject` is in hexadecimal, `time` as in `Columns`."""
+
+    subject: str | None
+    class_: str | None
+    count: int | None
+    time: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +60,12 @@ class Members:
     texts: tuple[str, ...]
     subject: str | None
     changes: list[str] | None
+    subjects: list[tuple[str, str, int]]
 
 
 def read_entry(body: bytes) -> Members:
     """Raises `Unreadable`."""
-    members = read_object(body, {"v", "stream", "seq", "time", "subject", "changes", *_TEXTS})
+    members = read_object(body, {"v", "stream", "seq", "time", "subject", "changes", "subjects", *_TEXTS})
     if read_number(members.get("v"), LARGEST_SIZE) != 1:
         raise Unreadable
     subject, changes = members.get("subject"), members.get("changes")
@@ -65,7 +78,28 @@ def read_entry(body: bytes) -> Members:
         tuple(read_text(members.get(name)) for name in _TEXTS),
         None if subject is None else read_text(subject),
         None if changes is None else [read_text(item) for item in changes],
+        _subjects(members.get("subjects")),
     )
+
+
+def _subjects(value: object) -> list[tuple[str, str, int]]:
+    """Each with its class, which is empty where there is none, and its number of values."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise Unreadable
+    return [_subject(item) for item in value]
+
+
+def _subject(item: object) -> tuple[str, str, int]:
+    if not isinstance(item, tuple):
+        raise Unreadable
+    names = [name for name, _ in item if name in ("subject", "class", "count")]
+    if len(set(names)) != len(names):
+        raise Unreadable
+    members = dict(item)
+    class_ = members.get("class")
+    return read_text(members.get("subject")), "" if class_ is None else read_text(class_), read_number(members.get("count"), LARGEST_SIZE)
 
 
 def read_object(text: bytes, once: set[str] | None = None) -> dict[str, Any]:

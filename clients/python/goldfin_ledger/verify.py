@@ -161,8 +161,8 @@ class StreamCheck:
         if self._bad is None:
             self._bad = (self.n + 1, "the entry cannot be read")
 
-    def finish(self, head: Head | None, head_missing: bool = False) -> Verdict:
-        """Rules 7 to 11. In an archive a stream may have no head; in a database that is `head_missing`."""
+    def finish(self, head: Head | None, head_missing: bool = False, named_beyond: bool = False) -> Verdict:
+        """Rules 7 to 12. In an archive a stream may have no head; in a database that is `head_missing`."""
         if head_missing:
             self._bad = (1, "the stream has no head")
         if self._bad is not None:
@@ -184,6 +184,8 @@ class StreamCheck:
             return self._verdict(Outcome.TAMPERED, head.seq + 1, "there are entries behind the head")
         if self._before != head.mac:
             return self._verdict(Outcome.TAMPERED, self.n, "the MAC of the head is not that of the last entry")
+        if named_beyond:
+            return self._verdict(Outcome.TAMPERED, self.n + 1, "subjects are named beside an entry that is not there")
         return self._verdict(Outcome.SOUND, None, "")
 
     def _begin(self, edge: Edge) -> None:

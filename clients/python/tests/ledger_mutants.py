@@ -22,6 +22,8 @@ class Row:
     mac: bytes
     leaf: bytes
     columns: dict[str, str | None]
+    names: list[tuple[str | None, str | None, int | None]] = field(default_factory=list)
+    nulls: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -42,6 +44,7 @@ class Ledger:
     head: tuple[int, bytes] | None
     keys: LedgerKeys = field(repr=False)
     known: tuple[str, int | None] | None = ("sound", None)
+    beyond: list[tuple[int, str, str, int]] = field(default_factory=list)
 
 
 def columns_of(body: bytes) -> dict[str, str | None]:
@@ -54,6 +57,17 @@ def columns_of(body: bytes) -> dict[str, str | None]:
         "subject": None if subject is None else "\\x" + subject,
         "change": None if changes is None else "\n".join(changes),
     }
+
+
+def names_of(body: bytes) -> list[tuple[str | None, str | None, int | None]]:
+    return [(each["subject"], each.get("class") or "", each["count"]) for each in json.loads(body).get("subjects", [])]
+
+
+def with_subjects(body: bytes, rng: random.Random) -> bytes:
+    """As of an entry that concerns several: sorted by subject and class."""
+    several = {(rng.randbytes(32).hex(), rng.choice(["", "dob", "ssn"])) for _ in range(rng.randrange(1, 4))}
+    items = [{"subject": subject} | ({"class": class_} if class_ else {}) | {"count": rng.randrange(1, 9)} for subject, class_ in sorted(several)]
+    return body[:-1] + b',"subjects":%b}' % json.dumps(items, separators=(",", ":")).encode()
 
 
 def sign(keys: LedgerKeys, stream: int, size: int, root: bytes) -> bytes:
@@ -69,9 +83,11 @@ def settle(bodies: list[bytes], stream: int, rng: random.Random, keys: LedgerKey
     sizes = set(rng.sample(range(1, len(bodies) + 1), k=min(len(bodies), rng.randrange(6))))
     for seq, old in enumerate(bodies, 1):
         body = b'{"v":1,"stream":%d,"seq":%d,%b' % (stream, seq, old[old.index(b'"time":') :])
+        if rng.random() < 0.2 and b'"subjects":' not in body:
+            body = with_subjects(body, rng)
         leaf = leaf_hash(body)
         before = chain_mac(keys.mac, stream, seq, before, leaf)
-        rows.append(Row(stream, seq, body, before, leaf, columns_of(body)))
+        rows.append(Row(stream, seq, body, before, leaf, columns_of(body), names_of(body)))
         tree.add(leaf)
         if seq in sizes:
             notes.append(Note(stream, seq, tree.root(), sign(keys, stream, seq, tree.root())))
@@ -191,7 +207,7 @@ def reorder(ledger: Ledger, rng: random.Random) -> None:
 
 def duplicate(ledger: Ledger, rng: random.Random) -> None:
     at = position(ledger, rng)
-    ledger.rows.insert(at, replace(ledger.rows[at]))
+    ledger.rows.insert(at, replace(ledger.rows[at], names=[]))
     ledger.known = ("tampered", ledger.rows[at].seq + 1)
 
 
@@ -240,6 +256,39 @@ def column(ledger: Ledger, rng: random.Random) -> None:
     new = rng.choice(changed)
     ledger.known = None if new == now or name == "time" else ("tampered", row.seq)
     row.columns = row.columns | {name: new}
+
+
+def null(ledger: Ledger, rng: random.Random) -> None:
+    """In a column that goldfin always fills."""
+    row = ledger.rows[position(ledger, rng)]
+    row.nulls = frozenset(rng.sample(["body", "mac", "time", "request", "account", "action", "resource", "decision"], k=rng.choice([1, 1, 2])))
+    ledger.known = ("tampered", row.seq)
+
+
+def name(ledger: Ledger, rng: random.Random) -> None:
+    """A row beside an entry: another one, one more, one less, or one with a null."""
+    at = position(ledger, rng)
+    row = ledger.rows[at]
+    extra = (rng.randbytes(32).hex(), "ssn", 1)
+    ledger.known = ("tampered", row.seq)
+    if not row.names or rng.random() < 0.3:
+        row.names = [*row.names, extra]
+        return
+    place = rng.randrange(len(row.names))
+    subject, class_, count = row.names[place]
+    changed = rng.choice([extra, (subject, f"{class_}x", count), (subject, class_, count + 1), (None, class_, count), (subject, None, count), (subject, class_, None), None])
+    row.names = [each for each in [*row.names[:place], changed, *row.names[place + 1 :]] if each is not None]
+
+
+def name_beyond(ledger: Ledger, rng: random.Random) -> None:
+    """Beside an entry that is not there."""
+    ledger.beyond = [(len(ledger.rows) + rng.randrange(1, 9), rng.randbytes(32).hex(), "ssn", 1)]
+    ledger.known = ("tampered", len(ledger.rows) + 1)
+
+
+def name_before(ledger: Ledger, rng: random.Random) -> None:
+    ledger.beyond = [(rng.choice([0, -5]), rng.randbytes(32).hex(), "ssn", 1)]
+    ledger.known = ("tampered", 1)
 
 
 def column_number(ledger: Ledger, rng: random.Random) -> None:
@@ -333,7 +382,7 @@ EVERYWHERE = [
     witness,
     nothing,
 ]
-IN_A_DATABASE = [*EVERYWHERE, column, column, column, column_number]
+IN_A_DATABASE = [*EVERYWHERE, column, column, column, column_number, null, null, name, name, name_beyond, name_before]
 
 
 def archive_lines(ledger: Ledger) -> list[bytes]:

@@ -147,6 +147,18 @@ def test_the_real_ledger_is_sound_by_both_and_its_notes_can_be_made_again(real):
     assert real.goldfin("--database", real.url, "--mac-key", str(real.unseal_file))[0] == 0
 
 
+def test_an_auditors_login_verifies_through_views(real):
+    url = real.url.replace("postgres@", "goldfin_auditor@")
+    with psycopg.connect(url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute("SELECT seq FROM ledger_entry")
+    for trusted in ([], [note.encode() for _, _, note in real.notes]):
+        with Database(url) as database:
+            assert database.verify(Trust(real.keys.public, None, trusted)).exit_code == 0
+    with Database(url) as database, pytest.raises(CannotVerify):
+        database.seal()
+    assert real.goldfin("--database", url, "--public-key", str(real.key_file))[0] == 0
+
+
 @pytest.mark.parametrize("number", range(ARCHIVES))
 def test_archives(real, tmp_path, number):
     ledgers = damaged(real, EVERYWHERE, SEED + number)
@@ -208,8 +220,13 @@ def duel_database(real):
             " WHERE conrelid::regclass::text LIKE 'ledger%' AND contype IN ('c', 'f', 'p', 'u')"
         ).fetchall():
             connection.execute(f'ALTER TABLE {table} DROP CONSTRAINT IF EXISTS "{name}" CASCADE')
-        for table in ("ledger_entry", "ledger_head", "ledger_checkpoint", "ledger_tile"):
+        for table in ("ledger_entry", "ledger_head", "ledger_checkpoint", "ledger_tile", "ledger_subject"):
             connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        for table, name in connection.execute(
+            "SELECT attrelid::regclass::text, attname FROM pg_attribute WHERE attnotnull AND attnum > 0 AND attrelid IN"
+            " ('ledger_entry'::regclass, 'ledger_head'::regclass, 'ledger_checkpoint'::regclass, 'ledger_subject'::regclass)"
+        ).fetchall():
+            connection.execute(f'ALTER TABLE {table} ALTER "{name}" DROP NOT NULL')
     return url
 
 
@@ -251,6 +268,7 @@ def test_a_moment_that_no_calendar_has(real, duel_database, moment):
         fill(connection, [ledger])
     with Database(duel_database) as database:
         assert mine(lambda: database.verify(Trust(real.keys.public))) == (2, {7: ("tampered", 4)})
+    assert real.goldfin("--database", duel_database, "--public-key", str(real.key_file)) == (2, {7: ("tampered", 4)})
 
 
 STRANGE = {
@@ -259,14 +277,28 @@ STRANGE = {
     "UPDATE ledger_entry SET account = NULL WHERE seq = 4": (2, 4),
     "UPDATE ledger_entry SET seq = NULL WHERE seq = 4": (2, 4),
     "UPDATE ledger_entry SET stream = NULL WHERE seq = 4": (2, 4),
+    "UPDATE ledger_entry SET subject = '' WHERE seq = 4": (2, 4),
+    "UPDATE ledger_entry SET time = NULL, request = NULL WHERE seq = 4": (2, 4),
+    "INSERT INTO ledger_entry (stream, body) SELECT stream, body FROM ledger_entry WHERE seq = 4": (2, 6),
+    "INSERT INTO ledger_entry SELECT * FROM ledger_entry WHERE seq = 5": (2, 6),
+    "INSERT INTO ledger_subject (stream, seq) VALUES (7, 4)": (2, 4),
+    "INSERT INTO ledger_subject (stream, seq) VALUES (7, 6)": (2, 6),
+    "INSERT INTO ledger_subject (stream) VALUES (7)": (2, 6),
+    "INSERT INTO ledger_subject (stream, seq) VALUES (9, 1)": (2, 1),
+    "INSERT INTO ledger_subject (seq) VALUES (1)": (0, None),
     "UPDATE ledger_head SET mac = NULL": (2, 5),
+    "UPDATE ledger_head SET seq = NULL": (4, None),
+    "UPDATE ledger_head SET stream = NULL": (4, None),
     "UPDATE ledger_checkpoint SET note = NULL": (2, 1),
+    "UPDATE ledger_checkpoint SET root = NULL": (2, 1),
+    "UPDATE ledger_checkpoint SET size = NULL": (2, 6),
+    "INSERT INTO ledger_checkpoint (stream, size) SELECT stream, size FROM ledger_checkpoint": (2, 1),
     "DELETE FROM ledger_head": (2, 1),
     "DELETE FROM ledger_entry": (3, 0),
     "DELETE FROM ledger_stream": (0, None),
     "INSERT INTO ledger_head VALUES (9, 5, '')": (3, 0),
     "INSERT INTO ledger_head SELECT * FROM ledger_head": (4, None),
-    "DELETE FROM ledger_entry; DELETE FROM ledger_head; DELETE FROM ledger_checkpoint": (4, None),
+    "DELETE FROM ledger_entry; DELETE FROM ledger_head; DELETE FROM ledger_checkpoint; DELETE FROM ledger_subject": (4, None),
 }
 
 
@@ -277,22 +309,21 @@ def test_rows_that_no_goldfin_writes(real, duel_database, sql):
     root = tree_root([row.body for row in ledger.rows])
     ledger.notes = [Note(7, 5, root, sign(real.keys, 7, 5, root))]
     with psycopg.connect(duel_database) as connection:
-        connection.execute(
-            "ALTER TABLE ledger_entry ALTER stream DROP NOT NULL, ALTER seq DROP NOT NULL, ALTER account DROP NOT NULL,"
-            " ALTER body DROP NOT NULL, ALTER mac DROP NOT NULL"
-        )
-        connection.execute("ALTER TABLE ledger_head ALTER mac DROP NOT NULL")
-        connection.execute("ALTER TABLE ledger_checkpoint ALTER note DROP NOT NULL")
         fill(connection, [ledger])
         connection.execute(sql)
-    with Database(duel_database) as database:
-        code, streams = mine(lambda: database.verify(Trust(real.keys.public)))
-    worst = next((seq for verdict, seq in streams.values() if verdict != "sound"), None)
-    assert (code, worst) == STRANGE[sql]
+    for arguments, trust in (
+        (["--public-key", str(real.key_file)], Trust(real.keys.public)),
+        (["--mac-key", str(real.unseal_file)], Trust(real.keys.public, real.keys.mac)),
+    ):
+        with Database(duel_database) as database:
+            code, streams = mine(lambda: database.verify(trust))  # noqa: B023
+        assert (code, streams) == real.goldfin("--database", duel_database, *arguments)
+        worst = next((seq for verdict, seq in streams.values() if verdict != "sound"), None)
+        assert (code, worst) == STRANGE[sql]
 
 
 def fill(connection: psycopg.Connection, ledgers: list[Ledger]) -> None:
-    connection.execute("TRUNCATE ledger_entry, ledger_head, ledger_checkpoint, ledger_tile, ledger_stream")
+    connection.execute("TRUNCATE ledger_entry, ledger_subject, ledger_head, ledger_checkpoint, ledger_tile, ledger_stream")
     cursor = connection.cursor()
     cursor.execute(
         "INSERT INTO ledger_stream (stream, node) OVERRIDING SYSTEM VALUE SELECT s, s::text FROM unnest(%s::int[]) s",
@@ -301,7 +332,15 @@ def fill(connection: psycopg.Connection, ledgers: list[Ledger]) -> None:
     with cursor.copy(f"COPY ledger_entry (stream, seq, body, mac, {', '.join(COLUMNS)}) FROM STDIN") as copy:
         for ledger in ledgers:
             for row in ledger.rows:
-                copy.write_row([row.stream, row.seq, row.body.decode(), row.mac, *(row.columns[name] for name in COLUMNS)])
+                whole = {"body": row.body.decode(), "mac": row.mac} | {name: row.columns[name] for name in COLUMNS}
+                copy.write_row([row.stream, row.seq, *(None if name in row.nulls else value for name, value in whole.items())])
+    with cursor.copy("COPY ledger_subject (stream, seq, subject, class, count, time) FROM STDIN") as copy:
+        for ledger in ledgers:
+            for row in ledger.rows:
+                for subject, class_, count in row.names:
+                    copy.write_row([row.stream, row.seq, subject and bytes.fromhex(subject), class_, count, row.columns["time"]])
+            for seq, subject, class_, count in ledger.beyond:
+                copy.write_row([ledger.stream, seq, bytes.fromhex(subject), class_, count, "2026-01-31T12:00:00.000000Z"])
     with cursor.copy("COPY ledger_head (stream, seq, mac) FROM STDIN") as copy:
         for ledger in ledgers:
             if ledger.head is not None:

@@ -72,10 +72,10 @@ pub fn tell_verification(options: GlobalOptions, report: &[u8]) -> ExitCode {
     ExitCode::from(commands::audit::show_report(&mut session, report))
 }
 
-/// A bar on standard error, where that is a terminal, for a verification that the server's half carries out; call it for every entry.
-pub fn progress_of_entries(total: Option<u64>) -> impl Fn() + Send + Sync + use<> {
+/// A bar on standard error, where that is a terminal, for a verification that the server's half carries out; call it with how many entries more were looked at.
+pub fn progress_of_entries(total: Option<u64>) -> impl Fn(u64) + Send + Sync + use<> {
     let bar = output::progress_bar(total, "entries", std::io::stderr().is_terminal());
-    move || bar.inc(1)
+    move |more| bar.inc(more)
 }
 
 /// Prints a text that the server's half made, with a line's end behind it.

@@ -106,6 +106,8 @@ pub enum Purpose {
     ReplayHash,
     /// Seed of the Ed25519 key that signs checkpoints.
     CheckpointKey,
+    /// Seed of the Ed25519 key that cosigns the checkpoints of other ledgers.
+    WitnessKey,
     /// FF1 format-preserving encryption (SP 800-38G).
     Ff1,
     /// FF1 tweaks that the caller did not supply.
@@ -114,7 +116,7 @@ pub enum Purpose {
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Purpose; 18] = [
+    pub const ALL: [Purpose; 19] = [
         Self::RootCheck,
         Self::KekRing,
         Self::ControlMac,
@@ -131,6 +133,7 @@ impl Purpose {
         Self::ValueAudit,
         Self::ReplayHash,
         Self::CheckpointKey,
+        Self::WitnessKey,
         Self::Ff1,
         Self::Ff1Tweak,
     ];
@@ -154,6 +157,7 @@ impl Purpose {
             Self::ValueAudit => "goldfin/v1/value-audit",
             Self::ReplayHash => "goldfin/v1/replay-hash",
             Self::CheckpointKey => "goldfin/v1/checkpoint-key",
+            Self::WitnessKey => "goldfin/v1/witness-key",
             Self::Ff1 => "goldfin/v1/ff1-key",
             Self::Ff1Tweak => "goldfin/v1/ff1-tweak",
         }

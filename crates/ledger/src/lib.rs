@@ -8,6 +8,7 @@ pub mod note;
 pub mod proof;
 pub mod tile;
 pub mod tree;
+pub mod witness;
 
 pub use goldfin_crypto::digest::{hex, leaf_hash, node_hash};
 pub use goldfin_crypto::{SigningKey, VerifyingKey};

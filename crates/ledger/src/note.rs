@@ -54,10 +54,7 @@ impl LogKey {
     /// The key's file: a verifier key, one line without its end.
     #[must_use]
     pub fn to_line(&self) -> String {
-        let name = self.log_id();
-        let mut public = vec![ED25519];
-        public.extend_from_slice(&self.0.0);
-        format!("{name}+{}+{}", hex(&self.key_id(&name)), STANDARD.encode(public))
+        verifier_line(&self.log_id(), ED25519, self.0)
     }
 
     /// Reads a verifier key whose name is that of this key's log or of one of its streams.
@@ -79,15 +76,48 @@ impl LogKey {
     }
 
     /// The stream that an origin of this log names.
-    fn stream_of(&self, origin: &str) -> Option<i32> {
+    #[must_use]
+    pub fn stream_of(&self, origin: &str) -> Option<i32> {
         let number: i32 = origin.strip_prefix(&self.log_id())?.strip_prefix('/')?.parse().ok()?;
         (number > 0 && self.origin(number) == origin).then_some(number)
     }
 
     fn key_id(&self, name: &str) -> [u8; 4] {
-        let [a, b, c, d, ..] = sha256(&[name.as_bytes(), b"\n", &[ED25519], &self.0.0]);
-        [a, b, c, d]
+        key_id(name, ED25519, self.0)
     }
+}
+
+/// C2SP signed-note, section Signatures.
+pub(crate) fn key_id(name: &str, kind: u8, key: VerifyingKey) -> [u8; 4] {
+    let [a, b, c, d, ..] = sha256(&[name.as_bytes(), b"\n", &[kind], &key.0]);
+    [a, b, c, d]
+}
+
+/// A line of a verifier key: `NAME+KEYID+BASE64`.
+pub(crate) fn verifier_line(name: &str, kind: u8, key: VerifyingKey) -> String {
+    let mut public = vec![kind];
+    public.extend_from_slice(&key.0);
+    format!("{name}+{}+{}", hex(&key_id(name, kind, key)), STANDARD.encode(public))
+}
+
+/// The name of a key of this kind, and the key. The key's ID must be its own.
+pub(crate) fn parse_verifier(line: &str, kind: u8) -> Option<(&str, VerifyingKey)> {
+    let mut parts = line.trim_end_matches('\n').splitn(3, '+');
+    let (name, id, public) = (parts.next()?, parts.next()?, STANDARD.decode(parts.next()?).ok()?);
+    let (_, public) = public.split_first().filter(|(its, _)| **its == kind)?;
+    let public: [u8; PUBLIC_KEY_BYTES] = public.try_into().ok()?;
+    let key = VerifyingKey(public);
+    (is_key_name(name) && hex(&key_id(name, kind, key)) == id).then_some((name, key))
+}
+
+pub(crate) fn is_key_name(name: &str) -> bool {
+    !name.is_empty() && !name.chars().any(|c| c.is_whitespace() || c == '+')
+}
+
+/// What a note's signatures are over, and the lines of its signatures.
+pub(crate) fn text_and_signatures(note: &str) -> Option<(&str, &str)> {
+    let (lines, signatures) = note.rsplit_once("\n\n")?;
+    Some((note.get(..=lines.len())?, signatures))
 }
 
 /// What a checkpoint says: the root of a stream's tree at a size.
@@ -119,9 +149,8 @@ impl Checkpoint {
         if note.bytes().any(|byte| byte < b' ' && byte != b'\n') {
             return Err(FORM);
         }
-        let (lines, signatures) = note.rsplit_once("\n\n").ok_or(FORM)?;
-        let text = note.get(..=lines.len()).ok_or(FORM)?;
-        let mut lines = lines.split('\n');
+        let (text, signatures) = text_and_signatures(note).ok_or(FORM)?;
+        let mut lines = text.strip_suffix('\n').ok_or(FORM)?.split('\n');
         let (Some(origin), Some(size), Some(root), None) = (lines.next(), lines.next(), lines.next(), lines.next()) else {
             return Err(FORM);
         };
@@ -145,7 +174,7 @@ impl LogKey {
             let (name, signature) = line.strip_prefix("\u{2014} ").and_then(|rest| rest.split_once(' ')).ok_or(form)?;
             let signature = STANDARD.decode(signature).map_err(|_| form)?;
             let (its_id, signature) = signature.split_first_chunk::<4>().ok_or(form)?;
-            if name.is_empty() || name.chars().any(|c| c.is_whitespace() || c == '+') || signature.is_empty() || at >= SIGNATURES {
+            if !is_key_name(name) || signature.is_empty() || at >= SIGNATURES {
                 return Err(form);
             }
             if name == origin && *its_id == id {

@@ -199,7 +199,7 @@ fn verdict(case: &Case, with_mac: bool, path: &Path) -> Expected {
     let keys = keys(with_mac);
     let trusted: Result<Vec<Checkpoint>, _> = case.trusted.iter().map(|note| Checkpoint::open(note.as_bytes(), &keys.log)).collect();
     let Ok(trusted) = trusted else { return (4, None) };
-    let Ok(report) = verify(path, &keys, &trusted, &|| {}) else { return (4, None) };
+    let Ok(report) = verify(path, &keys, &trusted, &|_| {}) else { return (4, None) };
     let place = report.streams.iter().find_map(|of| match of.verdict {
         Verdict::Tampered { seq, .. } => Some((of.stream.0, seq)),
         Verdict::Shorter { ends, .. } => Some((of.stream.0, ends)),
@@ -338,7 +338,7 @@ fn a_folder_is_read_file_by_file_in_the_order_of_their_names() {
     for (name, lines) in [("b.ndjson", &one.lines[3..]), ("a.ndjson", &one.lines[..3]), ("readme.txt", &one.lines[..1])] {
         std::fs::write(folder.join(name), text_of(lines)).expect("written");
     }
-    let report = verify(&folder, &keys(true), &[], &|| {}).expect("report");
+    let report = verify(&folder, &keys(true), &[], &|_| {}).expect("report");
     assert_eq!((report.exit_code(), report.entries()), (0, 9));
     std::fs::remove_dir_all(folder).expect("removed");
 }

@@ -1,4 +1,4 @@
-//! One bounded GET: https (or http to loopback where allowed), no redirect, no proxy, five seconds, 1 MiB.
+//! One bounded GET or POST: https (or http to loopback where allowed), no redirect, no proxy, five seconds, 1 MiB.
 
 use std::{fs, sync::Arc, time::Duration};
 
@@ -29,13 +29,14 @@ pub struct FetchPolicy {
     pub allow_http_loopback: bool,
 }
 
-pub(super) struct Fetcher {
+/// What goldfin calls others with: issuers, and witnesses of the ledger. Its calls block.
+pub struct Fetcher {
     agent: Agent,
     allow_http: bool,
 }
 
 impl Fetcher {
-    pub(super) fn new(policy: FetchPolicy) -> Result<Self, JwksError> {
+    pub fn new(policy: FetchPolicy) -> Result<Self, JwksError> {
         let roots = match &policy.ca_pem {
             Some(pem) => certificates(pem).ok_or(JwksError::BadCertificate)?,
             None => match system_roots() {
@@ -66,7 +67,7 @@ impl Fetcher {
     }
 
     /// Whether the text is a URL that may be fetched, as far as can be said without resolving its name.
-    pub(super) fn check_url(&self, url: &str) -> Result<(), JwksError> {
+    pub fn check_url(&self, url: &str) -> Result<(), JwksError> {
         let uri: Uri = url.parse().map_err(|_| JwksError::BadUrl)?;
         let authority = uri.authority().ok_or(JwksError::BadUrl)?;
         if authority.host().is_empty() || authority.as_str().contains('@') || url.contains('#') {
@@ -78,6 +79,14 @@ impl Fetcher {
             Some("http") => Err(JwksError::InsecureUrl),
             _ => Err(JwksError::BadUrl),
         }
+    }
+
+    /// Status and body of the answer to a text.
+    pub fn post(&self, url: &str, text: &str, longest: u64) -> Result<(u16, Vec<u8>), JwksError> {
+        self.check_url(url)?;
+        let mut answer = self.agent.post(url).content_type("text/plain; charset=utf-8").send(text).map_err(failure)?;
+        let body = answer.body_mut().with_config().limit(longest).read_to_vec().map_err(failure)?;
+        Ok((answer.status().as_u16(), body))
     }
 
     pub(super) fn get(&self, url: &str) -> Result<Vec<u8>, JwksError> {

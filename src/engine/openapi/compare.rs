@@ -67,7 +67,7 @@ fn is_read_as(is: &Type, way: Way) -> bool {
         Type::Either(types) => types.iter().any(|one| is_read_as(one, way)),
         Type::Text | Type::Short(_) | Type::Name | Type::OneOf(_) | Type::Moment | Type::MomentOrSeconds => way == Way::Text,
         Type::Whole(..) | Type::Integer => way == Way::Whole,
-        Type::Score => false,
+        Type::Score | Type::Number => false,
         Type::Seconds | Type::SecondsOrNever => way == Way::Seconds,
         Type::Flag => way == Way::Flag,
         Type::Words => way == Way::Words,
@@ -85,6 +85,7 @@ pub(super) fn reply(route: &Route, answer: &Answer) -> Result<(), String> {
         | (Gives::Warnings, Answer::Data(Node::Null))
         | (Gives::Auth, Answer::Auth(_))
         | (Gives::Document, Answer::Bare(_))
+        | (Gives::Cosignature, Answer::Told(..))
         | (Gives::Stream(_), Answer::Stream(..) | Answer::Lines { .. })
         | (Gives::DataOrLines(_), Answer::Lines { .. }) => Ok(()),
         (
@@ -152,7 +153,7 @@ fn value(is: &Type, node: &Node) -> Result<(), String> {
     let right = match (is, node) {
         (Type::Any, _)
         | (Type::Text | Type::Short(_) | Type::Name | Type::OneOf(_) | Type::Moment, Node::Text(_))
-        | (Type::Whole(..) | Type::Integer | Type::Seconds | Type::Score, Node::Number(_))
+        | (Type::Whole(..) | Type::Integer | Type::Number | Type::Seconds | Type::Score, Node::Number(_))
         | (Type::Flag, Node::Bool(_))
         | (Type::Free | Type::LooseMap, Node::Object(_)) => true,
         (Type::Words, Node::List(items)) => items.iter().all(|item| matches!(item, Node::Text(_))),

@@ -18,6 +18,8 @@ pub enum Type {
     Whole(u64, u64),
     /// Any whole number, also below zero.
     Integer,
+    /// A number that may have a fraction, from 0; a request may write it as text.
+    Number,
     /// From 0 to 1.
     Score,
     /// A duration: seconds, or text such as `1h30m`; a number in answers.

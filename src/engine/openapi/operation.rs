@@ -12,6 +12,7 @@ use super::{ANY_REQUEST, REFERENCE};
 
 const JSON: &str = "application/json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
+const TEXT: &str = "text/plain";
 const NDJSON: &str = "application/x-ndjson";
 
 /// A mount, and the group of its paths.
@@ -120,6 +121,10 @@ impl Components {
     }
 
     fn body(&mut self, place: &Place<'_>, route: &'static Route, verb: Verb) -> Option<Value> {
+        if !route.text.is_empty() {
+            let schema = json!({"type": "string", "description": route.text});
+            return Some(json!({"required": true, "content": {TEXT: {"schema": schema}}}));
+        }
         route.members().next()?;
         let name = slug(&format!("{}-{}-{}", place.kind.name(), verb.name(), route.path));
         if !self.bodies.contains_key(&name) {
@@ -272,6 +277,14 @@ fn given(route: &Route) -> Vec<(&'static str, Value)> {
         Gives::Stream(kinds) => {
             let content: Map<String, Value> = kinds.iter().map(|kind| ((*kind).to_owned(), json!({}))).collect();
             vec![("200", json!({"description": route.says, "headers": headers(&["X-Goldfin-Next"]), "content": content}))]
+        }
+        Gives::Cosignature => {
+            let told = |what: &str, kind: &str| json!({"description": what, "headers": headers(&[]), "content": {kind: {}}});
+            vec![
+                ("200", told("The signature of the witness.", TEXT)),
+                ("409", told("The witness has seen another size, which is the body.", "text/x.tlog.size")),
+                ("422", told("The proof does not lead from what was seen to the checkpoint.", TEXT)),
+            ]
         }
         Gives::DataOrLines(members) => {
             let content = json!({JSON: {"schema": in_envelope(&data(&[members]))}, NDJSON: {}});

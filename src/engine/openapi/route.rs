@@ -23,6 +23,8 @@ pub struct Route {
     pub also: &'static [u16],
     /// Whether a purpose may be given, in the header or the body.
     pub purpose: bool,
+    /// What the body is where it is text and no JSON.
+    pub text: &'static str,
     /// Members that are taken and mean nothing here: of other types, or of Vault only.
     pub besides: &'static [&'static str],
     /// Whether it is answered without a credential.
@@ -62,6 +64,8 @@ pub enum Gives {
     Document,
     /// 200 with another type of content.
     Stream(&'static [&'static str]),
+    /// What a witness answers (C2SP tlog-witness): a signature, or a 409 or 422 in text.
+    Cosignature,
     /// Either the members in `data`, or NDJSON where the request asks for it.
     DataOrLines(&'static [Member]),
 }
@@ -79,6 +83,7 @@ impl Route {
             gives,
             also: &[],
             purpose: false,
+            text: "",
             besides: &[],
             open: false,
             examples: &[],
@@ -98,6 +103,11 @@ impl Route {
     #[must_use]
     pub const fn also(self, also: &'static [u16]) -> Self {
         Self { also, ..self }
+    }
+
+    #[must_use]
+    pub const fn text(self, text: &'static str) -> Self {
+        Self { text, ..self }
     }
 
     #[must_use]

@@ -91,6 +91,8 @@ pub(super) fn of_type(is: &Type, side: Side) -> Value {
         ]}),
         Type::Whole(least, most) => whole(*least, *most, request),
         Type::Integer => json!({"type": "integer"}),
+        Type::Number if request => json!({"type": ["number", "string"], "minimum": 0}),
+        Type::Number => json!({"type": "number"}),
         Type::Score => json!({"type": "number", "minimum": 0, "maximum": 1}),
         Type::Seconds if side == Side::Answer => json!({"type": "integer", "minimum": 0}),
         Type::Seconds => json!({"type": ["integer", "string"], "minimum": 0, "maximum": LONGEST_SECONDS, "pattern": DURATION}),

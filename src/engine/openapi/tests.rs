@@ -112,7 +112,7 @@ async fn what_is_described_is_understood_and_read() {
     let tools = tools();
     let mut wrong = Vec::new();
     // The probes and the unsealing are answered before there are engines.
-    let elsewhere = |route: &Route| route.actions.is_empty() || route.path == "unseal";
+    let elsewhere = |route: &Route| route.actions.is_empty() || route.path == "unseal" || !route.text.is_empty();
     for kind in Kind::ALL {
         for route in routes(*kind).filter(|route| !elsewhere(route)) {
             for verb in route.verbs {

@@ -1,4 +1,4 @@
-//! The engine at `sys`: mounts, policies, accounts, capabilities, the ledger's readers and the seal.
+//! The engine at `sys`: mounts, policies, accounts, capabilities, quotas, the ledger's readers and the seal.
 //!
 //! Each area is a folder or file of its own: its operations, how a call becomes one, what it does. Deliberately absent: `sys/init`,
 //! `sys/unseal`, `sys/health` and `sys/seal-status`, which are answered without a mount; a switch that changes what the ledger records.
@@ -12,9 +12,12 @@ mod op;
 mod own_mounts;
 mod parse;
 mod policies;
+mod quotas;
 mod run;
 
 use std::sync::Arc;
+
+use goldfin_ledger::note::LogKey;
 
 use crate::audit::recorder::Running;
 use crate::model::call::Call;
@@ -34,12 +37,14 @@ pub struct System {
     tools: Tools,
     rules: Arc<Rules>,
     clock: Clock,
+    /// The ledgers that this one is a witness of.
+    witness_of: Arc<[LogKey]>,
 }
 
 impl System {
     #[must_use]
-    pub fn new(tools: Tools, rules: Arc<Rules>, clock: Clock) -> Self {
-        Self { tools, rules, clock }
+    pub fn new(tools: Tools, rules: Arc<Rules>, clock: Clock, witness_of: Arc<[LogKey]>) -> Self {
+        Self { tools, rules, clock, witness_of }
     }
 }
 

@@ -9,6 +9,7 @@ use super::capabilities::CapabilityOp;
 use super::ledger::LedgerOp;
 use super::mounts::MountOp;
 use super::policies::PolicyOp;
+use super::quotas::QuotaOp;
 
 #[derive(Debug)]
 pub enum Op {
@@ -20,10 +21,13 @@ pub enum Op {
     OwnMounts(Option<String>),
     /// The description of the API as an OpenAPI document.
     Api,
+    Quotas(QuotaOp),
     Ledger(LedgerOp),
     Keys(RotateOp),
     /// The audit devices of Vault's API: here always one, the ledger.
     AuditDevices,
+    /// What this node counted, for Prometheus.
+    Metrics,
     Seal,
 }
 
@@ -36,9 +40,10 @@ impl Operation for Op {
             Self::Capabilities(op) => op.action(),
             Self::OwnMounts(_) => Action::ListOwnMounts,
             Self::Api => Action::ReadApi,
+            Self::Quotas(op) => op.action(),
             Self::Ledger(op) => op.action(),
             Self::Keys(op) => op.action(),
-            Self::AuditDevices => Action::ReadServerStatus,
+            Self::AuditDevices | Self::Metrics => Action::ReadServerStatus,
             Self::Seal => Action::Seal,
         }
     }
@@ -50,9 +55,11 @@ impl Operation for Op {
             Self::Accounts(op) => op.resource(),
             Self::Capabilities(op) => op.resource(),
             Self::OwnMounts(_) | Self::Api => Resource::new(ResourceKind::Mount, "*"),
+            Self::Quotas(op) => op.resource(),
             Self::Ledger(_) => Resource::new(ResourceKind::Ledger, "ledger"),
             Self::Keys(op) => op.resource(),
             Self::AuditDevices => Resource::new(ResourceKind::Server, "audit"),
+            Self::Metrics => Resource::new(ResourceKind::Server, "metrics"),
             Self::Seal => Resource::new(ResourceKind::Server, "server"),
         }
     }

@@ -5,7 +5,7 @@ use crate::model::call::{Call, Verb};
 use crate::model::fault::Fault;
 
 use super::op::Op;
-use super::{accounts, capabilities, ledger, mounts, policies};
+use super::{accounts, capabilities, ledger, mounts, policies, quotas};
 
 pub(super) fn parse(call: Call) -> Result<Op, Fault> {
     let tail = call.tail.clone();
@@ -20,12 +20,20 @@ pub(super) fn parse(call: Call) -> Result<Op, Fault> {
         }
         "internal" if rest == "specs/openapi" => only(&call, Verb::Read).map(|()| Op::Api),
         "internal" => own_mounts(&call, rest),
+        "quotas" => quotas::parse(call, rest).map(Op::Quotas),
         "ledger" => ledger::parse(call, rest).map(Op::Ledger),
         _ if RotateOp::answers(&tail) => RotateOp::parse(call).map(Op::Keys),
         "audit" if rest.is_empty() => match call.verb {
             Verb::Read | Verb::List => Ok(Op::AuditDevices),
             _ => Err(Fault::invalid("the ledger is the only audit device: always on, and not to be changed")),
         },
+        "metrics" if rest.is_empty() => {
+            only(&call, Verb::Read)?;
+            match call.query.value("format") {
+                None | Some("" | "prometheus") => Ok(Op::Metrics),
+                Some(_) => Err(Fault::invalid("`format` must be `prometheus`, the only one that there is")),
+            }
+        }
         "seal" if rest.is_empty() => {
             only(&call, Verb::Write)?;
             Ok(Op::Seal)

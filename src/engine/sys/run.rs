@@ -21,9 +21,14 @@ impl System {
             Op::Capabilities(op) => self.run_capabilities(op, permit.principal(), work).await,
             Op::OwnMounts(path) => own_mounts::run(&self.tools.directory.current(), path.as_deref()),
             Op::Api => Ok(self.describe_api()),
+            Op::Quotas(op) => self.run_quotas(op, work).await,
             Op::Ledger(op) => self.run_ledger(op, work).await,
             Op::Keys(op) => op.run(&self.tools.barrier, work).await,
             Op::AuditDevices => Ok(audit::devices()),
+            Op::Metrics => {
+                let text = Plaintext::from_text(self.tools.counters.to_text());
+                Ok(Reply::new(Answer::Stream("text/plain; version=0.0.4; charset=utf-8", text)))
+            }
             Op::Seal => Ok(Reply::nothing().then(Change::Sealed)),
         }
     }

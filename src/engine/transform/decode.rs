@@ -11,6 +11,7 @@ use crate::model::fault::{Complaint, Fault};
 use crate::model::id::MountId;
 use crate::seal::barrier::{Barrier, fault};
 use crate::store::convergent;
+use crate::store::token_lookup::Parts;
 use crate::store::transform::{self, TokenRow};
 use crate::store::work::Work;
 
@@ -43,8 +44,12 @@ impl Transform {
         let shown = show(op, targets);
         let ids: Vec<i64> = shown.iter().flatten().flatten().map(|shown| shown.id).collect();
         note_ids(work, &ids);
-        let rows = self.rows(work, &ids).await?;
-        let concerned = concerned(&shown, &rows);
+        let mut rows = match ids.as_slice() {
+            [] => Rows::default(),
+            [id] => Rows::of(self.lookup.find(work.store(), *id).await?),
+            ids => Rows { parts: Some(Parts::new(work.store(), ids)), ..Rows::default() },
+        };
+        let (mut concerned, mut asked) = (Vec::with_capacity(shown.len()), 0);
         let mut opener = Opener { barrier: &self.tools.barrier, mount: work.mount_id(), now: work.now(), subjects: HashMap::new() };
         let mut per_value = PerValue::of(targets.iter().flatten());
         let mut results = Vec::with_capacity(shown.len());
@@ -52,10 +57,17 @@ impl Transform {
             if position % STRETCH == STRETCH - 1 {
                 tokio::task::yield_now().await;
             }
+            if let Ok(Ok(token)) = &shown {
+                rows.reach(asked).await?;
+                asked += 1;
+                concerned.push(rows.concerned(token));
+            } else {
+                concerned.push(None);
+            }
             let mut named = None;
             results.push(shown.and_then(|token| {
                 let opened = token.and_then(|token| {
-                    let opened = opener.open(&token, rows.get(&token.id), op.usage)?;
+                    let opened = opener.open(&token, rows.found.get(&token.id), op.usage)?;
                     named = Some((token.ready, token.id));
                     Ok(opened)
                 });
@@ -69,15 +81,6 @@ impl Transform {
             work.facts.reason = reason(fault);
         }
         Ok(results)
-    }
-
-    async fn rows(&self, work: &Work, ids: &[i64]) -> Result<HashMap<i64, TokenRow>, Fault> {
-        let rows = match ids {
-            [] => Vec::new(),
-            [id] => self.lookup.find(work.store(), *id).await?.into_iter().collect(),
-            ids => Box::pin(transform::find(work.store(), ids)).await?,
-        };
-        Ok(rows.into_iter().map(|row| (row.id, row)).collect())
     }
 
     pub(super) async fn delete_tokens(&self, op: &ValuesOp, targets: &[Result<Ready, Fault>], work: &mut Work) -> Result<Results, Fault> {
@@ -118,6 +121,41 @@ impl Transform {
                 _ => Err(not_a_token()),
             })
             .collect())
+    }
+}
+
+/// The rows of the tokens of a request, as far as they have come.
+#[derive(Default)]
+struct Rows {
+    found: HashMap<i64, TokenRow>,
+    /// For how many of the tokens it is known whether they have a row.
+    known: usize,
+    parts: Option<Parts>,
+}
+
+impl Rows {
+    /// The only one.
+    fn of(row: Option<TokenRow>) -> Self {
+        Self { found: row.into_iter().map(|row| (row.id, row)).collect(), known: 1, parts: None }
+    }
+
+    /// Waits until it is known of the token `at`, counted from 0.
+    async fn reach(&mut self, at: usize) -> Result<(), Fault> {
+        while at >= self.known
+            && let Some(parts) = &mut self.parts
+        {
+            let (count, rows) = parts.next().await?.ok_or(Fault::Internal("lookup"))?;
+            self.known += count;
+            self.found.extend(rows.into_iter().map(|row| (row.id, row)));
+        }
+        Ok(())
+    }
+
+    /// Whom the row of a token is about.
+    fn concerned<'a>(&self, shown: &Shown<'a>) -> Option<Concerned<'a>> {
+        let row = self.found.get(&shown.id).filter(|row| row.transformation == shown.ready.config.number)?;
+        let subject = row.subject_hash.as_deref().and_then(|hash| hash.try_into().ok());
+        Some(Concerned { subject, class: shown.ready.config.class.as_deref() })
     }
 }
 
@@ -216,16 +254,6 @@ fn as_validity(opened: Result<Answered, Fault>) -> Result<Answered, Fault> {
         Err(Fault::Invalid(_) | Fault::Gone(_)) => Ok(vec![("valid".to_owned(), Node::Bool(false))]),
         opened => opened,
     }
-}
-
-/// Whom the rows that were found are about.
-fn concerned<'a>(shown: &[Result<Result<Shown<'a>, Fault>, Fault>], rows: &HashMap<i64, TokenRow>) -> Vec<Option<Concerned<'a>>> {
-    let of = |shown: &Shown<'a>| {
-        let row = rows.get(&shown.id).filter(|row| row.transformation == shown.ready.config.number)?;
-        let subject = row.subject_hash.as_deref().and_then(|hash| hash.try_into().ok());
-        Some(Concerned { subject, class: shown.ready.config.class.as_deref() })
-    };
-    shown.iter().map(|shown| shown.as_ref().ok().and_then(|shown| shown.as_ref().ok()).and_then(of)).collect()
 }
 
 fn reason(fault: &Fault) -> Option<&'static str> {

@@ -3,27 +3,27 @@
 
 use std::collections::{HashMap, HashSet};
 
-use goldfin_crypto::Ciphertext;
+use goldfin_crypto::Plaintext;
 
 use crate::model::document::Node;
 use crate::model::fault::Fault;
-use crate::seal::barrier::fault;
 use crate::store::convergent::{self, ValueKey, ValueToken};
 use crate::store::transform;
 use crate::store::work::Work;
 
 use super::Transform;
-use super::convergent::{Derivations, Derived, breathe, message_key};
+use super::convergent::{Derivations, Derived, breathe, message_key, open_own};
 use super::encode::note_ids;
 use super::op::{Use, ValuesOp};
 use super::per_value::PerValue;
-use super::place::{TokenRowId, TokenValue};
+use super::place::TokenRowId;
 use super::run::{Ready, Results, input_of};
 use super::subjects::SubjectKey;
 
 /// A value that was asked for. None: its subject is not known, or was erased.
 struct Asked<'a> {
     ready: &'a Ready,
+    value: &'a Plaintext,
     subject: Option<&'a SubjectKey>,
     derived: Option<Derived>,
 }
@@ -113,8 +113,8 @@ impl Asked<'_> {
         };
         let Some(message) = message_key(self.ready, self.subject, &derived.secret, token)? else { return Ok(None) };
         let place = TokenRowId { mount: work.mount_id(), transformation: derived.key.0, id: token.id, expires: token.expires };
-        drop(message.decrypt(&TokenValue(place), &Ciphertext::from_stored(token.value.clone()).map_err(fault)?).map_err(fault)?);
-        Ok(Some((token.id, self.ready.keys.format.render(token.id, &derived.secret))))
+        open_own(&message, place, token, self.value)?;
+        Ok(Some((token.id, self.ready.token(token.id, &derived.secret, self.value)?)))
     }
 }
 
@@ -140,7 +140,7 @@ async fn derive<'a>(
             (Some(_), None) => None,
             _ => Some(derivations.derive(ready, hash.zip(subject), &input.value)?),
         };
-        asked.push(Ok(Asked { ready, subject, derived }));
+        asked.push(Ok(Asked { ready, value: &input.value, subject, derived }));
     }
     Ok(asked)
 }

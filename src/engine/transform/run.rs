@@ -23,7 +23,7 @@ use super::form::run::Formed;
 use super::form::settings::Kind;
 use super::form::{self, Form};
 use super::keys::TransformationKeys;
-use super::limits::Load;
+use super::limits::{Load, Meter};
 use super::mount_config::{self, MountConfig};
 use super::op::{Target, TransformOp, Use, ValuesOp, What, classes};
 use super::purposes;
@@ -85,7 +85,8 @@ impl Transform {
     ) -> Result<(), Fault> {
         let Some(harm) = op.usage.harm() else { return Ok(()) };
         let unlimited = targets.iter().flatten().all(|ready| ready.limit == 0);
-        if unlimited && formed.iter().flatten().all(|formed| formed.limit == 0) {
+        let no_quota = self.snapshot().quotas().disclose_freely();
+        if unlimited && no_quota && formed.iter().flatten().all(|formed| formed.limit == 0) {
             return Ok(());
         }
         let load = |(number, (target, ready)): (usize, (&'op Target, &'op Result<Ready, Fault>))| {
@@ -95,7 +96,7 @@ impl Transform {
             };
             let concerns = |item: &&super::op::Item| item.input.as_ref().is_ok_and(|input| input.target == number);
             Some(Load {
-                transformation: config.number,
+                meter: Meter::Transformation(config.number),
                 name: target.name.as_deref().unwrap_or_default(),
                 class: config.class.as_deref(),
                 limit,
@@ -103,7 +104,7 @@ impl Transform {
             })
         };
         let loads: Vec<Load<'op>> = op.targets.iter().zip(targets).enumerate().filter_map(load).collect();
-        let spent = Box::pin(self.limits.spend(permit.principal().name(), harm, &loads, work)).await;
+        let spent = Box::pin(self.spend(permit.principal().name(), harm, loads, work)).await;
         if spent.is_err() {
             work.facts.count = u64::try_from(op.items.len()).ok();
         }
@@ -117,7 +118,9 @@ impl Transform {
         formed: &[Option<Formed>],
         work: &mut Work,
     ) -> Result<Results, Fault> {
-        let shaped = |target: &Result<Ready, Fault>| op.usage == Use::Encode && target.as_ref().is_ok_and(|ready| ready.form.is_some());
+        // Convergent ones are made where values find their tokens.
+        let makes_shaped = |ready: &Ready| ready.form.is_some() && !ready.config.convergent;
+        let shaped = |target: &Result<Ready, Fault>| op.usage == Use::Encode && target.as_ref().is_ok_and(makes_shaped);
         if !targets.iter().any(shaped) && formed.iter().all(Option::is_none) {
             return self.results_of_tokens(op, targets, work).await;
         }

@@ -281,9 +281,6 @@ impl Transform {
         let number = transform::next_number(work).await?;
         let mut transformation = Transformation::new(number, now);
         draft.apply(&mut transformation);
-        if transformation.convergent && transformation.form.kind == Kind::Tokenization && transformation.form.template.is_some() {
-            return Err(Fault::Invalid(Complaint::new("cannot be given together with `convergent`, whose tokens are opaque").at("shape")));
-        }
         self.check_form(work, &transformation.form).await?;
         if transformation.form.kind == Kind::Masking {
             // Nothing is ever encrypted with it.

@@ -25,7 +25,7 @@ use super::config::{MappingMode, Transformation};
 use super::decode::{decrypt, version_of};
 use super::encode::{export_key, note_ids};
 use super::form::settings::Kind;
-use super::limits::{Harm, Load};
+use super::limits::{Harm, Load, Meter};
 use super::mount_config;
 use super::op::Target;
 use super::parse::one_purpose;
@@ -162,13 +162,13 @@ impl Transform {
         let page = token_state::page(work.store(), ready.config.number, after, limit).await?;
         let now = work.now();
         let load = Load {
-            transformation: ready.config.number,
+            meter: Meter::Transformation(ready.config.number),
             name,
             class: ready.config.class.as_deref(),
             limit: ready.limit,
             count: page.rows.iter().filter(|row| !ended(row, now)).count(),
         };
-        self.limits.spend(account, Harm::Revealed, &[load], work).await?;
+        self.spend(account, Harm::Revealed, vec![load], work).await?;
         let mut values = Vec::with_capacity(page.rows.len());
         let (mut ids, mut concerned) = (Vec::new(), Vec::new());
         let mut per_value = PerValue::of(std::iter::once(ready));

@@ -28,7 +28,7 @@ use super::Transform;
 use super::config::{Transformation, subject_name};
 use super::decode::decrypt;
 use super::encode::export_key;
-use super::limits::{Harm, Load};
+use super::limits::{Harm, Load, Meter};
 use super::mount_config::{self, MountConfig};
 use super::op::{SubjectAct, SubjectOp};
 use super::parse::page_text;
@@ -157,7 +157,7 @@ impl Transform {
             purposes::check(purpose, &config.purposes, &[], true)?;
             shown.push((row, name.as_str(), config.as_ref()));
         }
-        self.limits.spend(account, Harm::Revealed, &loads(&shown, &of_mount), work).await?;
+        self.spend(account, Harm::Revealed, loads(&shown, &of_mount), work).await?;
         let mut classes: Vec<String> = shown.iter().filter_map(|(_, _, config)| config.class.clone()).collect();
         let mut values = Vec::with_capacity(shown.len());
         for (row, name, config) in shown {
@@ -176,10 +176,10 @@ impl Transform {
 fn loads<'a>(shown: &[(ExportRow, &'a str, &'a Transformation)], of_mount: &MountConfig) -> Vec<Load<'a>> {
     let mut loads: Vec<Load<'a>> = Vec::new();
     for (_, name, config) in shown {
-        match loads.iter_mut().find(|load| load.transformation == config.number) {
+        match loads.iter_mut().find(|load| load.meter == Meter::Transformation(config.number)) {
             Some(load) => load.count += 1,
             None => loads.push(Load {
-                transformation: config.number,
+                meter: Meter::Transformation(config.number),
                 name,
                 class: config.class.as_deref(),
                 limit: of_mount.limit(config, Harm::Revealed),

@@ -81,7 +81,7 @@ impl Vault {
         let authenticator = Authenticator::new(store.clone(), Arc::clone(barrier.lookup()), Arc::clone(barrier.control()), clock.clone());
         let directory = Arc::new(Directory::open(&store, barrier.control()).await.unwrap());
         let rules = Arc::new(Rules::new(Compiled::new(&[]).unwrap()));
-        let rotate = Rotate::new(Tools { barrier: Arc::clone(&barrier), directory: Arc::clone(&directory) });
+        let rotate = Rotate::new(Tools { barrier: Arc::clone(&barrier), directory: Arc::clone(&directory), counters: Arc::default() });
         let strangers = Arc::new(Strangers::new(Limits::default().strangers()));
         let workshop = Workshop {
             store,
@@ -94,6 +94,7 @@ impl Vault {
             clock,
             strangers,
             shipping: None,
+            witnesses: std::sync::Arc::new([]),
         };
         Self { workshop, rotate, postgres, _writer: writer, _folder: folder }
     }

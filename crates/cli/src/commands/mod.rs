@@ -16,6 +16,7 @@ mod path;
 mod pii_token;
 mod policy;
 mod proof;
+mod quota;
 mod redact;
 mod rotate;
 mod subject;
@@ -58,6 +59,8 @@ pub enum ClientCommand {
     #[command(subcommand)]
     Policy(policy::Policy),
     #[command(subcommand)]
+    Quota(quota::Quota),
+    #[command(subcommand)]
     Audit(audit::Audit),
     #[command(subcommand)]
     Rotate(rotate::Rotate),
@@ -99,6 +102,7 @@ impl ClientCommand {
             Self::Mount(command) => command.run(session),
             Self::Auth(command) => command.run(session),
             Self::Policy(command) => command.run(session),
+            Self::Quota(command) => command.run(session),
             Self::Audit(command) => command.run(session),
             Self::Rotate(command) => command.run(session),
         }

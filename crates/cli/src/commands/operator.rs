@@ -197,5 +197,6 @@ fn status_table(status: &Json) -> Table {
     row("Given", "progress");
     row("Version", "version");
     row("Cluster", "cluster_name");
+    row("Ledger key", "ledger_key");
     table
 }

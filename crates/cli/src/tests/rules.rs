@@ -102,6 +102,28 @@ fn accounts_are_written_from_options_or_a_document() {
 }
 
 #[test]
+fn quotas_are_written_listed_and_deleted() {
+    let listed = r#"{"request_id":"r","data":{"keys":["night"]}}"#;
+    let server = Server::answering(&[(204, ""), (204, ""), (200, listed), (204, "")]);
+    let disclosure = ["quota", "disclosure", "night", "--account", "web", "--transformation", "", "--revealed", "500"];
+    assert_eq!(server.run(&disclosure, "").code, 0);
+    let rate = ["quota", "rate-limit", "all", "--path", "transform", "--rate", "2.5", "--interval", "1m", "--block-interval", "30s"];
+    assert_eq!(server.run(&rate, "").code, 0);
+    assert_eq!(server.run(&["quota", "list", "disclosure"], "").out, "night\n");
+    assert_eq!(server.run(&["quota", "delete", "rate-limit", "all"], "").code, 0);
+    let requests = server.requests();
+    let seen: Vec<(&str, String)> = requests.iter().map(|request| (request.line.as_str(), request.body())).collect();
+    assert_eq!(
+        seen[0],
+        ("POST /v1/sys/quotas/disclosure/night", r#"{"account":"web","transformation":"","revealed_per_hour":500}"#.to_owned())
+    );
+    let limits = r#"{"path":"transform","rate":"2.5","interval":"1m","block_interval":"30s"}"#;
+    assert_eq!(seen[1], ("POST /v1/sys/quotas/rate-limit/all", limits.to_owned()));
+    assert!(seen[2].0.contains("/v1/sys/quotas/disclosure"), "{}", seen[2].0);
+    assert_eq!(seen[3].0, "DELETE /v1/sys/quotas/rate-limit/all");
+}
+
+#[test]
 fn mounts_are_listed_enabled_tuned_and_taken_away_only_on_purpose() {
     let table = r#"{"request_id":"r","data":{"secret/":{"type":"kv","accessor":"kv_1","description":"d"}},"secret/":{}}"#;
     let server = Server::answering(&[(200, table), (204, ""), (204, ""), (204, ""), (204, "")]);

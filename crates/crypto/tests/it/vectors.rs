@@ -5,8 +5,8 @@
 use std::path::PathBuf;
 
 use goldfin_crypto::{
-    AuthToken, Ciphertext, DataKey, Key, KeyId, MacKey, Purpose, SecretId, Share, TokenFormat, TokenSecret, WrappedKey, Zeroizing,
-    digest::hex, shamir,
+    AuthToken, Ciphertext, Convergent, DataKey, Key, KeyId, MacKey, Plaintext, Purpose, SecretId, Share, TokenFormat, TokenSecret,
+    WrappedKey, Zeroizing, digest::hex, shamir,
 };
 use serde_json::{Value, json};
 
@@ -70,6 +70,20 @@ fn pii_tokens_are_frozen() {
 }
 
 #[test]
+fn convergent_tokens_are_frozen() {
+    for case in cases("convergent.json") {
+        let base = DataKey::from_key(key_of(&case["key"]), KeyId { id: 1, version: 0 });
+        let derived = Convergent::new(&base, i32::try_from(case["transformation"].as_i64().unwrap()).unwrap());
+        let value = Plaintext::from_text(case["value"].as_str().unwrap().to_owned());
+        let secret = derived.secret(&value);
+        assert_eq!((hex(secret.expose()), hex(&derived.index(&value))), (text(&case["token_secret"]), text(&case["index"])));
+        let (permutation, checksum) = (base.derive(Purpose::TokenPermutation, &[]), base.derive(Purpose::TokenChecksum, &[]));
+        let tokens = TokenFormat::new(case["prefix"].as_str().unwrap(), &permutation, &checksum).unwrap();
+        assert_eq!(tokens.render(text(&case["id"]).parse().unwrap(), &secret), text(&case["token"]));
+    }
+}
+
+#[test]
 fn auth_tokens_are_frozen() {
     for case in cases("auth_token.json") {
         let text = case["text"].as_str().unwrap();
@@ -129,6 +143,10 @@ fn row(case: &Value) -> Row {
         number: case["row"][1]["number"].as_str().unwrap().parse().unwrap(),
         version: case["version"].as_str().unwrap().parse().unwrap(),
     }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
 }
 
 fn data_key(case: &Value) -> DataKey {

@@ -268,6 +268,22 @@ pub(super) const ROUTES: &[Route] = &[
     ),
     Route::new(
         &[Read],
+        "ledger/witness",
+        "Read the key that this goldfin signs with as a witness, and the ledgers that it knows",
+        &[A::VerifyLedger],
+        Gives::Data(&[text("key", "The public key."), words("logs", "The keys of the ledgers.")]),
+    ),
+    Route::new(
+        &[Write],
+        "ledger/witness/add-checkpoint",
+        "Have a checkpoint of another ledger signed (C2SP tlog-witness); its signature is the credential",
+        &[A::WitnessCheckpoint],
+        Gives::Cosignature,
+    )
+    .text("`old SIZE`, the lines of a consistency proof, an empty line, the checkpoint.")
+    .open(),
+    Route::new(
+        &[Read],
         "ledger/{stream}/checkpoint",
         "Read the newest signed note of a stream",
         &[A::VerifyLedger],

@@ -5,6 +5,7 @@ mod kv;
 mod ledger;
 mod login;
 mod policies;
+mod quotas;
 mod subjects;
 mod system;
 mod transform;
@@ -29,6 +30,7 @@ pub const fn of(kind: Kind) -> &'static [(&'static str, &'static [Route])] {
             ("mounts", system::MOUNTS),
             ("accounts", system::ACCOUNTS),
             ("policies", policies::ROUTES),
+            ("quotas", quotas::ROUTES),
             ("ledger", ledger::ROUTES),
         ],
     }

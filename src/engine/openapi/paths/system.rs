@@ -51,6 +51,7 @@ const SEAL_STATUS: &[Member] = &[
     text("cluster_id", "The cluster's id."),
     flag("recovery_seal", "False."),
     text("storage_type", "`postgresql`"),
+    text("ledger_key", "The public key that the ledger is signed with; null where it is not known.").null(),
 ];
 
 const AUDIT_DEVICE: Type = Type::Map(&Type::Object(&[
@@ -240,6 +241,14 @@ pub(super) const ROUTES: &[Route] = &[
         &[A::ReadServerStatus],
         Gives::Table(AUDIT_DEVICE),
     ),
+    Route::new(
+        &[Read],
+        "metrics",
+        "Read measurements, as Prometheus asks for them",
+        &[A::ReadServerStatus],
+        Gives::Stream(&["text/plain"]),
+    )
+    .query(&[one_of("format", &["", "prometheus"], "The only one that there is.")]),
     Route::new(&[Write], "capabilities-self", "Ask what the caller may do at paths", &[A::ReadOwnCapabilities], Gives::Table(CAPABILITIES))
         .body(
             &[PATHS, &[text("token", "Means nothing; the caller's own counts.")]],

@@ -244,6 +244,7 @@ fn of_ledger(rest: &str) -> Vec<Candidate> {
         "entries" if rest == "entries" => all(&[(Read, A::ReadLedger), (List, A::ReadLedger)], &ledger),
         "entries" | "export" | "summary" => all(&[(Read, A::ReadLedger)], &ledger),
         "checkpoint" | "key" => all(&[(Read, A::VerifyLedger)], &ledger),
+        "witness" => all(&[(Read, A::VerifyLedger), (Write, A::WitnessCheckpoint)], &ledger),
         "search" => all(&[(Write, A::ReadLedger)], &ledger),
         "verify" => all(&[(Read, A::VerifyLedger), (Write, A::VerifyLedger)], &ledger),
         _ => match rest.split('/').skip(1).collect::<Vec<_>>().as_slice() {

@@ -6,6 +6,7 @@ mod run;
 mod shown;
 mod summary;
 mod tree;
+mod witness;
 
 use goldfin_crypto::Plaintext;
 
@@ -42,6 +43,8 @@ pub enum LedgerOp {
     },
     /// Checkpoints, tiles, proofs.
     Tree(tree::TreeOp),
+    /// For other ledgers, which this one is a witness of.
+    Witness(witness::WitnessOp),
 }
 
 impl LedgerOp {
@@ -49,12 +52,16 @@ impl LedgerOp {
         match self {
             Self::Verify { .. } => Action::VerifyLedger,
             Self::Tree(op) => op.action(),
+            Self::Witness(op) => op.action(),
             _ => Action::ReadLedger,
         }
     }
 }
 
 pub(super) fn parse(mut call: Call, rest: &str) -> Result<LedgerOp, Fault> {
+    if let Some(rest) = rest.strip_prefix("witness").filter(|rest| rest.is_empty() || rest.starts_with('/')) {
+        return witness::WitnessOp::parse(&call, rest.trim_start_matches('/')).map(LedgerOp::Witness);
+    }
     if let Some(op) = tree::TreeOp::parse(&call, rest) {
         return op.map(LedgerOp::Tree);
     }

@@ -34,11 +34,12 @@ impl System {
             LedgerOp::Export(export) => export.run(work).await,
             LedgerOp::Summary(summary) => summary.run(work).await,
             LedgerOp::Tree(op) => self.run_tree(op, work).await,
+            LedgerOp::Witness(op) => self.run_witness(op, work).await,
             LedgerOp::Verify { checkpoints } => {
                 let mut reading = Reading::begin(work.store()).await?;
                 let keys = Keys { log: self.log_key()?, mac: Some(self.tools.barrier.ledger()) };
                 let kept = kept(&keys, checkpoints)?;
-                let report = verify(&mut reading, &keys, &kept, false, &|| {}).await?;
+                let report = verify(&mut reading, &keys, &kept, false, &|_| {}).await?;
                 if report.exit_code() != 0 {
                     tracing::error!(alarm = "ledger", "the ledger does not verify");
                 }

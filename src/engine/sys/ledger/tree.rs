@@ -96,7 +96,11 @@ impl System {
                     Some(size) => reading.checkpoint(stream, *size).await?,
                     None => reading.newest_checkpoint(stream).await?,
                 };
-                Ok(Reply::new(Answer::Stream(TEXT, Plaintext::from_text(found.ok_or_else(missing)?.note))))
+                let StoredCheckpoint { size, mut note, .. } = found.ok_or_else(missing)?;
+                for line in reading.cosignatures(stream, size).await? {
+                    note.push_str(&line);
+                }
+                Ok(Reply::new(Answer::Stream(TEXT, Plaintext::from_text(note))))
             }
             TreeOp::Piece { stream, name } => {
                 let (stream, _) = find(&mut reading, stream).await?;

@@ -15,6 +15,8 @@ pub mod settings;
 pub mod shape;
 pub mod stored;
 mod template;
+#[cfg(test)]
+mod volume_tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;

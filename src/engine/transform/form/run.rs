@@ -199,7 +199,28 @@ impl Ready {
         Some((form, form.shape.as_ref()?, self.keys.shape.as_ref()?))
     }
 
-    /// The token of a row as an export tells it.
+    /// Where the token of a value stands in the shape; none where tokens are opaque. Refused where the value does not fit.
+    pub(in crate::engine::transform) fn fit(&self, value: &Plaintext) -> Result<Option<Place>, Fault> {
+        let Some((form, shape, _)) = self.shaped() else { return Ok(None) };
+        let place = form.template.take(text(value)?).and_then(|taken| shape.place(&taken));
+        place.map(Some).map_err(|misfit| misfit.fault(&form.name))
+    }
+
+    /// The row of the shaped token with a serial number.
+    pub(in crate::engine::transform) fn row(&self, place: Place, serial: u64) -> Result<i64, Fault> {
+        let (form, shape, _) = self.shaped().ok_or(Fault::Internal("form"))?;
+        shape.row(place, self.config.number, serial).map_err(|misfit| misfit.fault(&form.name))
+    }
+
+    /// The secret that a row's key is made with. `own` is the token's, unless its shape has no room for one.
+    pub(in crate::engine::transform) fn secret(&self, id: i64, own: &TokenSecret) -> TokenSecret {
+        match self.shaped() {
+            Some((_, _, keys)) => keys.secret(id),
+            None => TokenSecret::from_exposed(Zeroizing::new(*own.expose())),
+        }
+    }
+
+    /// The token of a row, whose value shows the layout of a shaped one.
     pub(in crate::engine::transform) fn token(&self, id: i64, secret: &TokenSecret, value: &Plaintext) -> Result<String, Fault> {
         let Some((form, shape, keys)) = self.shaped() else { return Ok(self.keys.format.render(id, secret)) };
         let refused = |misfit: Misfit| misfit.fault(&form.name);
@@ -253,7 +274,7 @@ impl Transform {
         let mut shaped: Vec<(usize, ToShape<'_>)> = Vec::new();
         for (position, item) in op.items.iter().enumerate() {
             let Ok((input, ready)) = input_of(item, targets) else { continue };
-            let Some((form, shape, keys)) = ready.shaped() else { continue };
+            let Some((form, shape, keys)) = ready.shaped().filter(|_| !ready.config.convergent) else { continue };
             let plan = || -> Result<ToShape<'_>, Fault> {
                 let expires = ready.config.expiry(now, input.options.ttl, input.options.expiration)?;
                 let refused = |misfit: Misfit| misfit.fault(&form.name);
@@ -290,15 +311,28 @@ impl Transform {
         for (target, count) in needed {
             let item =
                 shaped.iter().map(|(_, item)| item).find(|item| item.plan.input.target == target).ok_or(Fault::Internal("target"))?;
-            let name = op.targets.get(target).and_then(|target| target.name.as_deref()).ok_or(Fault::Internal("target"))?;
-            let block = (item.shape.smallest() / 16_384).clamp(1, MOST_SERIALS);
-            let serials = self.serials.take(work.store(), work.mount_id(), (name, item.plan.ready.config.number), count, block).await?;
+            let serials = self.serials_of(op, target, item.plan.ready, count, work).await?;
             taken.insert(target, serials.into_iter());
         }
         shaped
             .iter()
             .map(|(_, item)| taken.get_mut(&item.plan.input.target).and_then(Iterator::next).ok_or(Fault::Internal("serials")))
             .collect()
+    }
+
+    /// So many serial numbers for tokens of the transformation at `target`.
+    pub(in crate::engine::transform) async fn serials_of(
+        &self,
+        op: &ValuesOp,
+        target: usize,
+        ready: &Ready,
+        count: usize,
+        work: &Work,
+    ) -> Result<Vec<u64>, Fault> {
+        let name = op.targets.get(target).and_then(|target| target.name.as_deref()).ok_or(Fault::Internal("target"))?;
+        let (_, shape, _) = ready.shaped().ok_or(Fault::Internal("form"))?;
+        let block = (shape.smallest() / 16_384).clamp(1, MOST_SERIALS);
+        self.serials.take(work.store(), work.mount_id(), (name, ready.config.number), count, block).await
     }
 }
 

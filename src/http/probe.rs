@@ -158,6 +158,7 @@ mod tests {
             nonce: "n".into(),
             cluster_id: "c".into(),
             cluster_name: "goldfin".into(),
+            ledger_key: None,
         }
     }
 

@@ -64,7 +64,7 @@ members! {
     Credential: "token" "client_token" "root_token" "jwt" "authorization" "keytab" "key" "key_base64" "keys_base64" "kerberos_token";
     Prose: "body" "note" "pattern" "encode_format" "decode_formats" "description" "policy" "rules" "hcl" "says" "tables" "errors" "warnings" "what" "display_name" "not_expressed"
         "options" "config" "bound_claims" "bound_subject" "claim_mappings" "unreadable" "entry" "reference";
-    Name: "ledger_key" "log_id" "origin" "classes" "continuation" "accessor" "account" "accounts" "action" "actions" "add_group_aliases" "aliases" "allowed_entity_aliases" "allowed_policies"
+    Name: "logs" "ledger_key" "log_id" "origin" "classes" "continuation" "accessor" "account" "accounts" "action" "actions" "add_group_aliases" "aliases" "allowed_entity_aliases" "allowed_policies"
         "allowed_policies_glob" "allowed_roles" "allowed_redirect_uris" "bound_audiences" "bound_issuer" "class" "cluster_id"
         "cluster_name" "default_role" "disallowed_policies" "disallowed_policies_glob" "groups" "groups_claim" "group_policies" "id"
         "identity_policies" "jwks_file" "jwks_url" "keytab_file" "leader_address" "leader_cluster_address" "login_account" "mount"

@@ -141,7 +141,7 @@ impl Directory {
     pub(crate) fn of_test(mounts: Vec<Mount>) -> Self {
         let mut mounts: Vec<Arc<Mount>> = mounts.into_iter().map(Arc::new).collect();
         mounts.sort_by_key(|mount| std::cmp::Reverse(mount.path.len()));
-        let snapshot = Snapshot { rows: BTreeMap::new(), mounts };
+        let snapshot = Snapshot { rows: BTreeMap::new(), mounts, quotas: OnceLock::new() };
         Self { current: ArcSwap::from_pointee(snapshot), newest: AtomicI64::new(0), reading: AsyncMutex::new(()) }
     }
 }

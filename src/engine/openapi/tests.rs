@@ -39,7 +39,7 @@ fn mount_of(kind: Kind) -> Mount {
 
 fn tools() -> Tools {
     let made = shares::make(1, 1, uuid::Uuid::nil(), NOW).expect("keys");
-    Tools { barrier: Arc::new(made.barrier), directory: Arc::new(usual_directory()) }
+    Tools { barrier: Arc::new(made.barrier), directory: Arc::new(usual_directory()), counters: Arc::default() }
 }
 
 /// A mount of each kind at its usual place.
@@ -91,7 +91,7 @@ fn understood(tools: &Tools, call: Call) -> Result<Action, Fault> {
         Kind::System if call.tail == "init" => init::parse(call).map(|op| op.action()),
         Kind::System => {
             let rules = Arc::new(Rules::new(Compiled::new(&[]).expect("the base")));
-            System::new(tools, rules, Clock::system()).parse(call).map(|op| op.action())
+            System::new(tools, rules, Clock::system(), Arc::from([])).parse(call).map(|op| op.action())
         }
     }
 }

@@ -7,6 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use goldfin::boot::{self, BootError, KeySource, Verification};
 use goldfin::config::LogFormat;
 use goldfin::dev::session::{self, DevOptions};
+use goldfin::engine::openapi;
 use goldfin::model::id::StreamId;
 use goldfin_cli::{ClientCommand, EXIT_CODES, GlobalOptions, OfflineLedger, OfflineVerification, Shell};
 use mimalloc::MiMalloc;
@@ -35,6 +36,12 @@ enum Command {
     ///
     /// Example: goldfin dev --ephemeral --listen 127.0.0.1:0 --env-file dev.env
     Dev(DevOptions),
+    /// Print the description of the API (OpenAPI 3.1, JSON) for the usual mounts, without a server
+    ///
+    /// A server describes its own mounts: goldfin read sys/internal/specs/openapi
+    ///
+    /// Example: goldfin openapi > goldfin.openapi.json
+    Openapi,
     /// Print the completion script of a shell
     ///
     /// Example: goldfin completion bash > /etc/bash_completion.d/goldfin
@@ -82,11 +89,19 @@ fn main() -> ExitCode {
             boot::start_logging(LogFormat::Text);
             finish(block_on(session::run(options)))
         }
+        Command::Openapi => print_openapi(),
         Command::Completion { shell } => goldfin_cli::completion(shell, &mut Cli::command()),
         Command::Client(command) => match command.offline_verification() {
             Some(wanted) => verify_offline(&wanted, cli.options),
             None => goldfin_cli::run(command, cli.options),
         },
+    }
+}
+
+fn print_openapi() -> ExitCode {
+    match serde_json::to_string_pretty(&openapi::document(openapi::USUAL_MOUNTS.iter().copied())) {
+        Ok(text) => goldfin_cli::tell_text(&text),
+        Err(error) => goldfin_cli::tell_failure(&error.to_string()),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod init;
 pub mod keys;
 pub mod kv;
 pub mod login;
+pub mod openapi;
 pub mod sys;
 pub mod transform;
 

@@ -7,6 +7,7 @@ use goldfin_crypto::Plaintext;
 use crate::audit::recorder::Asked;
 use crate::auth::principal::Principal;
 use crate::engine::keys::RotateOp;
+use crate::engine::openapi::{self, watch::Watch};
 use crate::engine::{Engine, Performer};
 use crate::model::call::{Call, Negotiate, Verb};
 use crate::model::clock::Timestamp;
@@ -15,14 +16,14 @@ use crate::model::document::Node;
 use crate::model::facts::Facts;
 use crate::model::fault::Fault;
 use crate::model::mount::{Kind, Mount};
-use crate::model::operation::{Resource, ResourceKind};
+use crate::model::operation::{Operation, Resource, ResourceKind};
 use crate::store::directory::Snapshot;
 use crate::store::work::Work;
 
 use super::house::House;
 use super::released::Released;
 use super::request::{Credential, Malformed, Request, Wanted};
-use super::route::{Route, route};
+use super::route::{Route, route, verbs_at};
 
 /// Who is calling, with the auth token as it was shown or the SPNEGO token for a login; and the refusal of a bad credential.
 struct Caller {
@@ -52,11 +53,18 @@ impl House {
     async fn answer_caller(&self, mut asked: Asked, request: Request, caller: Caller) -> Released {
         let Request { peer, wanted, body, purpose, wrap_ttl, .. } = request;
         let Caller { who, shown, spnego, refused } = caller;
+        let snapshot = self.directory.current();
         let wanted = match wanted {
             Ok(wanted) => wanted,
-            Err(malformed) => return self.refuse(&asked, &who, None, malformed_fault(malformed), Facts::default()).await,
+            Err(malformed) => {
+                let fault = match &malformed {
+                    // Strangers do not learn what is there.
+                    Malformed::Verb(Some(path)) if !who.is_anonymous() => Fault::VerbNotAllowed(verbs_at(&snapshot, path)),
+                    _ => malformed_fault(malformed),
+                };
+                return self.refuse(&asked, &who, None, fault, Facts::default()).await;
+            }
         };
-        let snapshot = self.directory.current();
         asked.path = Some(self.recorded_path(&snapshot, &wanted));
         let Wanted { verb, path, query } = wanted;
         let found = route(&snapshot, &path, verb);
@@ -66,7 +74,11 @@ impl House {
             return self.refuse(&asked, &who, None, fault, Facts { reason: Some(reason), ..Facts::default() }).await;
         }
         let Some(Route { mount, tail, verb }) = found else {
-            let fault = if who.is_anonymous() { Fault::Denied } else { Fault::not_found("no engine is mounted at this path") };
+            let fault = match verbs_at(&snapshot, &path) {
+                _ if who.is_anonymous() => Fault::Denied,
+                none if none.is_empty() => Fault::not_found("no engine is mounted at this path"),
+                verbs => Fault::VerbNotAllowed(verbs),
+            };
             return self.refuse(&asked, &who, None, fault, Facts::default()).await;
         };
         if who.is_anonymous() && !open_to_strangers(mount.kind, &tail) {
@@ -125,10 +137,15 @@ impl House {
     /// The pipeline, written once for every engine.
     async fn perform<E: Engine>(&self, engine: &E, asked: &Asked, who: Principal, call: Call) -> Released {
         let (mount, now) = (Arc::clone(&call.mount), call.now);
+        let (watch, verb, tail) = (Watch::begin(&call), call.verb, call.tail.clone());
         let op = match engine.parse(call) {
             Ok(op) => op,
-            Err(bad) => return self.refuse(asked, &who, Some(&mount), bad, Facts::default()).await,
+            Err(bad) => {
+                let bad = refused_verb(bad, openapi::verbs_of(mount.kind, &tail), verb);
+                return self.refuse(asked, &who, Some(&mount), bad, Facts::default()).await;
+            }
         };
+        let watch = watch.understood(op.action());
         let permit = match self.rules.authorize(Arc::new(who), op, now) {
             Ok(permit) => permit,
             Err(denied) => {
@@ -146,6 +163,7 @@ impl House {
                 {
                     Box::pin(self.apply(&reply.after)).await;
                 }
+                watch.answered(&outcome);
                 Released::recorded(asked.request, outcome, receipt)
             }
             Err(fault) => {
@@ -180,6 +198,12 @@ impl House {
     }
 }
 
+/// What an engine refuses because of the verb, with the verbs that the path has.
+fn refused_verb(fault: Fault, verbs: Vec<Verb>, verb: Verb) -> Fault {
+    let other = matches!(fault, Fault::NotFound(_)) && !verbs.is_empty() && !verbs.contains(&verb);
+    if other || fault == Fault::WrongVerb { Fault::VerbNotAllowed(verbs) } else { fault }
+}
+
 /// Where a caller without auth token gets as far as a parse: logins, and ledgers that prove themselves by their signature. Everything else
 /// is refused alike, whatever is there.
 fn open_to_strangers(kind: Kind, tail: &str) -> bool {
@@ -195,7 +219,7 @@ pub(super) fn malformed_fault(malformed: Malformed) -> Fault {
     match malformed {
         Malformed::Path(refusal) => Fault::invalid(refusal.0),
         Malformed::Header(what) => Fault::invalid(what),
-        Malformed::Verb => Fault::WrongVerb,
+        Malformed::Verb(_) => Fault::WrongVerb,
         Malformed::BodyTooLarge => Fault::TooLarge("the body is too large for this path"),
         Malformed::BodyIncomplete => Fault::invalid("the body did not arrive whole"),
     }

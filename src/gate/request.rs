@@ -33,11 +33,12 @@ pub struct Wanted {
 }
 
 /// Why a request is refused before it is routed. Words of ours, never of the request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Malformed {
     Path(PathRefusal),
     Header(&'static str),
-    Verb,
+    /// A method that means nothing anywhere; and the path, so that the answer can say which do there.
+    Verb(Option<Requested>),
     BodyTooLarge,
     /// The body did not arrive in time, or broke off.
     BodyIncomplete,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::engine::openapi;
 use crate::model::call::Verb;
 use crate::model::mount::Mount;
 use crate::model::path::Requested;
@@ -28,6 +29,15 @@ pub fn route(snapshot: &Snapshot, wanted: &Requested, verb: Verb) -> Option<Rout
         _ => return None,
     };
     Some(Route { mount: Arc::clone(mount), tail: tail.to_owned(), verb })
+}
+
+/// The verbs that a path has: behind a slash, under an engine, only LIST.
+pub fn verbs_at(snapshot: &Snapshot, wanted: &Requested) -> Vec<Verb> {
+    let found = snapshot.mounts().iter().find_map(|mount| wanted.path.below(&mount.path).map(|tail| (mount, tail)));
+    let Some((mount, tail)) = found else { return Vec::new() };
+    let mut verbs = openapi::verbs_of(mount.kind, tail);
+    verbs.retain(|verb| !wanted.slash || names_a_mount(&mount.path, tail) || *verb == Verb::List);
+    verbs
 }
 
 fn names_a_mount(mount: &str, tail: &str) -> bool {

@@ -1,5 +1,6 @@
 //! A fault as HTTP: its status, and `{"errors":["…"]}`. The texts are the fault's own; nothing of the request gets in here.
 
+use crate::model::call::Verb;
 use crate::model::document::Node;
 use crate::model::fault::Fault;
 
@@ -18,6 +19,25 @@ pub fn retry_after(fault: &Fault) -> Option<u64> {
         Fault::TooMany { retry_after } | Fault::LimitReached { retry_after, .. } => {
             Some(retry_after.as_secs().saturating_add(u64::from(retry_after.subsec_nanos() > 0)).max(1))
         }
+        _ => None,
+    }
+}
+
+/// `Allow` (RFC 9110 section 15.5.6): the methods of the path, or all that there are where the path was not looked at.
+#[must_use]
+pub fn allow(fault: &Fault) -> Option<String> {
+    let methods = |verbs: &[Verb]| {
+        let mut methods: Vec<&str> = Vec::new();
+        for method in verbs.iter().flat_map(|verb| verb.methods()) {
+            if !methods.contains(method) {
+                methods.push(method);
+            }
+        }
+        methods.join(", ")
+    };
+    match fault {
+        Fault::VerbNotAllowed(verbs) => Some(methods(verbs)),
+        Fault::WrongVerb => Some(methods(Verb::ALL)),
         _ => None,
     }
 }

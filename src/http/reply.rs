@@ -7,7 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use goldfin_crypto::Zeroizing;
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, STRICT_TRANSPORT_SECURITY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, STRICT_TRANSPORT_SECURITY, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 
@@ -83,6 +84,9 @@ fn encode_fault(refusal: &Fault) -> Response<Zeroizing<Vec<u8>>> {
     if matches!(refusal, Fault::Unauthenticated(_)) {
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Negotiate"));
     }
+    if let Some(value) = fault::allow(refusal).and_then(|methods| HeaderValue::try_from(methods).ok()) {
+        response.headers_mut().insert(ALLOW, value);
+    }
     if let Some(seconds) = fault::retry_after(refusal) {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -103,15 +107,21 @@ fn encode_reply(request: RequestId, reply: Reply) -> Response<Zeroizing<Vec<u8>>
         }
         Answer::Auth(grant) => encode_grant(status, *grant, envelope),
         Answer::Bare(body) => respond(status, JSON, body.to_plaintext().expose_into()),
-        Answer::Stream(kind, body) | Answer::Told(_, kind, body) => respond(status, kind, body.expose_into()),
+        Answer::Stream(kind, body) | Answer::Told(_, kind, body) => typed(kind, respond(status, kind, body.expose_into())),
         Answer::Lines { lines, next } => {
-            let mut response = respond(status, NDJSON, lines.expose_into());
+            let mut response = typed(NDJSON, respond(status, NDJSON, lines.expose_into()));
             if let Some(value) = next.and_then(|next| HeaderValue::try_from(next).ok()) {
                 response.headers_mut().insert(NEXT, value);
             }
             response
         }
     }
+}
+
+/// No lines are of a type too.
+fn typed(kind: &'static str, mut response: Response<Zeroizing<Vec<u8>>>) -> Response<Zeroizing<Vec<u8>>> {
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
 }
 
 fn encode_grant(
@@ -181,6 +191,7 @@ mod tests {
 
     use super::*;
     use crate::audit::receipt::Receipt;
+    use crate::model::call::Verb;
     use crate::model::clock::Timestamp;
     use crate::model::id::StreamId;
 
@@ -241,6 +252,9 @@ mod tests {
         ));
         assert_eq!(header(&stream, "content-type"), Some("application/x-ndjson"));
         assert_eq!(stream.body().as_slice(), b"{}\n{}\n");
+        let nothing = Answer::Lines { lines: Plaintext::new(Vec::new()), next: None };
+        let empty = encode(Released::of_test(id(), Ok(Reply::new(nothing)), None));
+        assert_eq!((header(&empty, "content-type"), empty.body().len()), (Some("application/x-ndjson"), 0));
         assert_eq!(encoded(Ok(Answer::Status(100, data()))).0, 500, "an informational status is none");
     }
 
@@ -292,6 +306,10 @@ mod tests {
         assert_eq!((status, header(&response, "www-authenticate")), (401, Some("Negotiate")));
         let (status, response, _) = encoded(Err(Fault::TooMany { retry_after: Duration::from_millis(1_200) }));
         assert_eq!((status, header(&response, "retry-after")), (429, Some("2")));
+        let (status, response, _) = encoded(Err(Fault::VerbNotAllowed(vec![Verb::Read, Verb::Write])));
+        assert_eq!((status, header(&response, "allow")), (405, Some("GET, POST, PUT")));
+        let (status, response, _) = encoded(Err(Fault::WrongVerb));
+        assert_eq!((status, header(&response, "allow")), (405, Some("GET, HEAD, POST, PUT, PATCH, DELETE")));
         let (status, response, body) = encoded(Err(Fault::not_found("")));
         assert_eq!((status, body), (404, serde_json::json!({"errors": []})));
         assert_eq!(header(&response, "content-type"), Some("application/json"));

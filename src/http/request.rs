@@ -62,7 +62,7 @@ fn read_wanted(method: &Method, target: &Uri) -> Result<Wanted, Malformed> {
         "PATCH" => Verb::Patch,
         "DELETE" => Verb::Delete,
         "LIST" => Verb::List,
-        _ => return Err(Malformed::Verb),
+        _ => return Err(Malformed::Verb(target.path().strip_prefix("/v1/").and_then(|below| CanonicalPath::parse(below).ok()))),
     };
     // The absolute form (RFC 9112 section 3.2.2) and HTTP/2 bring an authority along: nothing depends on it.
     let below = target.path().strip_prefix("/v1/").ok_or(Malformed::Path(PathRefusal("the path does not begin with `/v1/`")))?;
@@ -235,7 +235,7 @@ mod tests {
         }
         assert_eq!(verb("GET", "/v1/a/"), Ok((Verb::Read, true)));
         for method in ["OPTIONS", "TRACE", "CONNECT", "list", "get", "PROPFIND"] {
-            assert_eq!(verb(method, "/v1/a"), Err(Malformed::Verb), "{method}");
+            assert_eq!(verb(method, "/v1/a"), Err(Malformed::Verb(CanonicalPath::parse("a").ok())), "{method}");
         }
     }
 

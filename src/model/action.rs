@@ -88,6 +88,8 @@ actions! {
     TuneMount = "tune_mount",
     /// The mounts that the caller itself may use (`sys/internal/ui/mounts`).
     ListOwnMounts = "list_own_mounts",
+    /// The description of the API (`sys/internal/specs/openapi`).
+    ReadApi = "read_api",
     // the server
     Init = "init",
     Unseal = "unseal",

@@ -12,6 +12,7 @@ use super::id::RequestId;
 use super::members::Members;
 use super::mount::Mount;
 use super::path::is_name;
+use super::reading;
 
 /// What the caller wants done with the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,6 +30,21 @@ pub enum Verb {
 }
 
 impl Verb {
+    pub const ALL: &'static [Verb] = &[Self::Read, Self::Probe, Self::Write, Self::Patch, Self::Delete, Self::List];
+
+    /// The methods of HTTP that mean it. `LIST` is none that descriptions and proxies know: `GET` with a slash at the end asks for it.
+    #[must_use]
+    pub const fn methods(self) -> &'static [&'static str] {
+        match self {
+            Self::Read => &["GET"],
+            Self::Probe => &["HEAD"],
+            Self::Write => &["POST", "PUT"],
+            Self::Patch => &["PATCH"],
+            Self::Delete => &["DELETE"],
+            Self::List => &["GET"],
+        }
+    }
+
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -54,6 +70,7 @@ impl Query {
 
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&str> {
+        reading::parameter(name);
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::call::Verb;
 use super::clock::Timestamp;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub enum Fault {
     Conflict(Complaint),
     /// 405: the path exists, the verb does not.
     WrongVerb,
+    /// The same, with the verbs that the path has.
+    VerbNotAllowed(Vec<Verb>),
     /// 410: it was there and has been destroyed for good.
     Gone(Complaint),
     /// 413
@@ -133,7 +136,7 @@ impl Fault {
             Self::Unauthenticated(_) => 401,
             Self::Denied => 403,
             Self::NotFound(_) => 404,
-            Self::WrongVerb => 405,
+            Self::WrongVerb | Self::VerbNotAllowed(_) => 405,
             Self::Gone(_) => 410,
             Self::TooLarge(_) => 413,
             Self::TooMany { .. } | Self::LimitReached { .. } => 429,
@@ -151,7 +154,7 @@ impl Fault {
             Self::NotFound(_) => "not_found",
             Self::Invalid(_) => "invalid",
             Self::Conflict(_) => "conflict",
-            Self::WrongVerb => "wrong_verb",
+            Self::WrongVerb | Self::VerbNotAllowed(_) => "wrong_verb",
             Self::Gone(_) => "gone",
             Self::TooLarge(_) => "too_large",
             Self::TooMany { .. } => "too_many",
@@ -171,7 +174,7 @@ impl fmt::Display for Fault {
             Self::Unauthenticated(why) => f.write_str(why),
             Self::Denied => f.write_str("permission denied"),
             Self::NotFound(c) | Self::Invalid(c) | Self::Conflict(c) | Self::Gone(c) => c.fmt(f),
-            Self::WrongVerb => f.write_str("this path does not support the verb"),
+            Self::WrongVerb | Self::VerbNotAllowed(_) => f.write_str("this path does not support the verb"),
             Self::TooLarge(what) | Self::Unavailable(what) => f.write_str(what),
             Self::TooMany { retry_after } => write!(f, "too many requests, try again in {} seconds", retry_after.as_secs()),
             Self::LimitReached { complaint, opens, .. } => write!(f, "{complaint}, it opens again at {}", opens.to_rfc3339()),

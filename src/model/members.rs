@@ -8,6 +8,7 @@ use goldfin_crypto::{Plaintext, Zeroizing};
 use super::document::Node;
 use super::fault::{Complaint, Fault};
 use super::member_class::{MemberClass, class_of};
+use super::reading::{self, Way};
 use super::text::parse_duration;
 
 /// The members of an object that have not been taken yet. A null member counts as not given.
@@ -37,7 +38,13 @@ impl Members {
         }
     }
 
+    /// The member as it came.
     pub fn take(&mut self, name: &'static str) -> Option<Node> {
+        self.take_as(name, Way::Raw)
+    }
+
+    fn take_as(&mut self, name: &'static str, way: Way) -> Option<Node> {
+        reading::member(name, way);
         self.taken.push(name);
         let at = self.rest.iter().position(|(known, _)| known == name)?;
         match self.rest.swap_remove(at).1 {
@@ -48,7 +55,7 @@ impl Members {
 
     /// Text that may be personal or secret. Numbers are refused: a number that was an SSN lost its leading zeros long ago.
     pub fn secret(&mut self, name: &'static str) -> Result<Option<Plaintext>, Fault> {
-        match self.take(name) {
+        match self.take_as(name, Way::Text) {
             None => Ok(None),
             Some(Node::Text(text)) => Ok(Some(text)),
             Some(_) => Err(self.wrong(name, "must be a string")),
@@ -81,7 +88,7 @@ impl Members {
     /// A list of strings, or one string with commas in it, as Vault's clients send both.
     pub fn words(&mut self, name: &'static str) -> Result<Option<Vec<String>>, Fault> {
         debug_assert!(!is_delicate(name), "`{name}` is read by `secret` or `credential`");
-        match self.take(name) {
+        match self.take_as(name, Way::Words) {
             None => Ok(None),
             Some(Node::Text(text)) => {
                 let text = text.expose_text().map_err(|_| self.wrong(name, "must be a list of strings"))?;
@@ -100,7 +107,7 @@ impl Members {
     }
 
     pub fn flag(&mut self, name: &'static str) -> Result<Option<bool>, Fault> {
-        match self.take(name) {
+        match self.take_as(name, Way::Flag) {
             None => Ok(None),
             Some(Node::Bool(flag)) => Ok(Some(flag)),
             Some(Node::Text(text)) => match text.expose() {
@@ -114,7 +121,7 @@ impl Members {
 
     /// A number without fraction, not negative; a string of digits is taken too.
     pub fn whole(&mut self, name: &'static str) -> Result<Option<u64>, Fault> {
-        let digits = match self.take(name) {
+        let digits = match self.take_as(name, Way::Whole) {
             None => return Ok(None),
             Some(Node::Number(digits)) => digits,
             Some(Node::Text(text)) => text.expose_text().unwrap_or_default().into(),
@@ -125,7 +132,7 @@ impl Members {
 
     /// Seconds as a number, or text such as `"1h30m"`.
     pub fn duration(&mut self, name: &'static str) -> Result<Option<Duration>, Fault> {
-        let span = match self.take(name) {
+        let span = match self.take_as(name, Way::Seconds) {
             None => return Ok(None),
             Some(Node::Number(digits)) => digits.parse().ok().map(Duration::from_secs),
             Some(Node::Text(text)) if text.is_empty() => return Ok(None),
@@ -154,7 +161,7 @@ impl Members {
     }
 
     pub fn list(&mut self, name: &'static str) -> Result<Option<Vec<Node>>, Fault> {
-        match self.take(name) {
+        match self.take_as(name, Way::List) {
             None => Ok(None),
             Some(Node::List(items)) => Ok(Some(items)),
             Some(_) => Err(self.wrong(name, "must be a list")),
@@ -162,7 +169,7 @@ impl Members {
     }
 
     pub fn object(&mut self, name: &'static str) -> Result<Option<Vec<(String, Node)>>, Fault> {
-        match self.take(name) {
+        match self.take_as(name, Way::Object) {
             None => Ok(None),
             Some(Node::Object(members)) => Ok(Some(members)),
             Some(_) => Err(self.wrong(name, "must be an object")),
@@ -171,7 +178,7 @@ impl Members {
 
     /// An object whose values are all strings.
     pub fn text_map(&mut self, name: &'static str) -> Result<Option<BTreeMap<String, String>>, Fault> {
-        self.map_of(name, |node| match node {
+        self.map_of(name, Way::TextMap, |node| match node {
             Node::Text(text) => text.expose_text().ok().map(str::to_owned),
             _ => None,
         })
@@ -179,7 +186,7 @@ impl Members {
 
     /// The same where Vault takes numbers and truth values as their text: clients send `{"version": 2}`.
     pub fn loose_text_map(&mut self, name: &'static str) -> Result<Option<BTreeMap<String, String>>, Fault> {
-        self.map_of(name, |node| match node {
+        self.map_of(name, Way::LooseMap, |node| match node {
             Node::Text(text) => text.expose_text().ok().map(str::to_owned),
             Node::Number(digits) => Some(digits.clone().into_string()),
             Node::Bool(truth) => Some(truth.to_string()),
@@ -187,8 +194,17 @@ impl Members {
         })
     }
 
-    fn map_of(&mut self, name: &'static str, text: impl Fn(&Node) -> Option<String>) -> Result<Option<BTreeMap<String, String>>, Fault> {
-        let Some(members) = self.object(name)? else { return Ok(None) };
+    fn map_of(
+        &mut self,
+        name: &'static str,
+        way: Way,
+        text: impl Fn(&Node) -> Option<String>,
+    ) -> Result<Option<BTreeMap<String, String>>, Fault> {
+        let members = match self.take_as(name, way) {
+            None => return Ok(None),
+            Some(Node::Object(members)) => members,
+            Some(_) => return Err(self.wrong(name, "must be an object")),
+        };
         members
             .into_iter()
             .map(|(key, node)| text(&node).map(|value| (key, value)).ok_or_else(|| self.wrong(name, "must hold strings only")))

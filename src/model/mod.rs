@@ -16,5 +16,6 @@ pub mod mount;
 pub mod operation;
 pub mod path;
 pub mod quota;
+pub mod reading;
 pub mod reply;
 pub mod text;

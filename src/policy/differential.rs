@@ -164,7 +164,14 @@ impl Rule {
         };
         let strangers = [Action::Login, Action::Init, Action::Unseal, Action::ReadSealStatus];
         let strangers_more = [strangers.as_slice(), &[Action::ReadServerStatus]].concat();
-        let own = [Action::LookupSelf, Action::RenewSelf, Action::RevokeSelf, Action::ReadOwnCapabilities, Action::ListOwnMounts];
+        let own = [
+            Action::LookupSelf,
+            Action::RenewSelf,
+            Action::RevokeSelf,
+            Action::ReadOwnCapabilities,
+            Action::ListOwnMounts,
+            Action::ReadApi,
+        ];
         let jobs = [Action::RunJob, Action::RotateKeys, Action::ReadKeyStatus, Action::RotateSetting];
         let server = |id: &str| Onto::One(ResourceKind::Server, id.to_owned());
         vec![

@@ -127,6 +127,7 @@ const MOUNT: &[(&[&str], &[Action])] = &[
 const SYSTEM: &[Family] = &[
     family("capabilities-self", Place::Base, &[]),
     family("internal/ui/mounts", Place::Base, &[]),
+    family("internal/specs/openapi", Place::Base, &[]),
     family("health", Place::Base, &[]),
     family("seal-status", Place::Base, &[]),
     family("leader", Place::Base, &[]),

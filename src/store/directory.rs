@@ -135,6 +135,17 @@ fn alarm(key: &ControlKey, what: &str) {
     tracing::error!(alarm = "integrity", kind = key.kind.name(), name = %key.name, "{what}");
 }
 
+#[cfg(test)]
+impl Directory {
+    /// Mounts and nothing else, without a database.
+    pub(crate) fn of_test(mounts: Vec<Mount>) -> Self {
+        let mut mounts: Vec<Arc<Mount>> = mounts.into_iter().map(Arc::new).collect();
+        mounts.sort_by_key(|mount| std::cmp::Reverse(mount.path.len()));
+        let snapshot = Snapshot { rows: BTreeMap::new(), mounts, quotas: OnceLock::new() };
+        Self { current: ArcSwap::from_pointee(snapshot), newest: AtomicI64::new(0), reading: AsyncMutex::new(()) }
+    }
+}
+
 impl Snapshot {
     /// All mounts, longest path first.
     #[must_use]

@@ -78,6 +78,16 @@ pub fn progress_of_entries(total: Option<u64>) -> impl Fn(u64) + Send + Sync + u
     move |more| bar.inc(more)
 }
 
+/// Prints a text that the server's half made, with a line's end behind it.
+#[must_use]
+pub fn tell_text(text: &str) -> ExitCode {
+    let mut around = Surroundings::of_process();
+    match writeln!(around.stdout, "{text}").and_then(|()| around.stdout.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
 /// Prints the script with which the shell completes the whole command line.
 #[must_use]
 pub fn completion(shell: Shell, command: &mut clap::Command) -> ExitCode {

@@ -177,10 +177,8 @@ pub(in crate::engine) fn only_service(members: &mut Members, name: &'static str)
 }
 
 fn metadata(members: &mut Members) -> Result<std::collections::BTreeMap<String, String>, Fault> {
-    let metadata = match members.text_map("meta")? {
-        Some(metadata) => metadata,
-        None => members.text_map("metadata")?.unwrap_or_default(),
-    };
+    let (meta, metadata) = (members.text_map("meta")?, members.text_map("metadata")?);
+    let metadata = meta.or(metadata).unwrap_or_default();
     let fits = |text: &str| text.len() <= LONGEST_METADATA && !text.chars().any(char::is_control);
     if metadata.len() > MOST || !metadata.iter().all(|(name, value)| fits(name) && fits(value)) {
         return Err(members.wrong("meta", "must hold at most 64 members of at most 512 bytes without control characters"));

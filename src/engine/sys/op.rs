@@ -21,6 +21,8 @@ pub enum Op {
     Capabilities(CapabilityOp),
     /// The mounts as a user interface or a command line needs them: all, or the one that a path leads to.
     OwnMounts(Option<String>),
+    /// The description of the API as an OpenAPI document.
+    Api,
     Quotas(QuotaOp),
     Ledger(LedgerOp),
     Keys(RotateOp),
@@ -39,6 +41,7 @@ impl Operation for Op {
             Self::Accounts(op) => op.action(),
             Self::Capabilities(op) => op.action(),
             Self::OwnMounts(_) => Action::ListOwnMounts,
+            Self::Api => Action::ReadApi,
             Self::Quotas(op) => op.action(),
             Self::Ledger(op) => op.action(),
             Self::Keys(op) => op.action(),
@@ -53,7 +56,7 @@ impl Operation for Op {
             Self::Policies(op) => op.resource(),
             Self::Accounts(op) => op.resource(),
             Self::Capabilities(op) => op.resource(),
-            Self::OwnMounts(_) => Resource::new(ResourceKind::Mount, "*"),
+            Self::OwnMounts(_) | Self::Api => Resource::new(ResourceKind::Mount, "*"),
             Self::Quotas(op) => op.resource(),
             Self::Ledger(_) => Resource::new(ResourceKind::Ledger, "ledger"),
             Self::Keys(op) => op.resource(),

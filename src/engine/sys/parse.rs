@@ -18,6 +18,7 @@ pub(super) fn parse(call: Call) -> Result<Op, Fault> {
         "capabilities" | "capabilities-self" | "capabilities-accessor" if rest.is_empty() => {
             capabilities::parse(call, head).map(Op::Capabilities)
         }
+        "internal" if rest == "specs/openapi" => only(&call, Verb::Read).map(|()| Op::Api),
         "internal" => own_mounts(&call, rest),
         "quotas" => quotas::parse(call, rest).map(Op::Quotas),
         "ledger" => ledger::parse(call, rest).map(Op::Ledger),

@@ -2,6 +2,7 @@
 
 use goldfin_crypto::{AuthToken, Plaintext};
 
+use crate::engine::openapi;
 use crate::model::change::Change;
 use crate::model::fault::Fault;
 use crate::model::reply::{Answer, Reply};
@@ -19,6 +20,7 @@ impl System {
             Op::Accounts(op) => self.run_accounts(op, permit.principal(), work).await,
             Op::Capabilities(op) => self.run_capabilities(op, permit.principal(), work).await,
             Op::OwnMounts(path) => own_mounts::run(&self.tools.directory.current(), path.as_deref()),
+            Op::Api => Ok(self.describe_api()),
             Op::Quotas(op) => self.run_quotas(op, work).await,
             Op::Ledger(op) => self.run_ledger(op, work).await,
             Op::Keys(op) => op.run(&self.tools.barrier, work).await,
@@ -29,6 +31,15 @@ impl System {
             }
             Op::Seal => Ok(Reply::nothing().then(Change::Sealed)),
         }
+    }
+}
+
+impl System {
+    /// Of the mounts that there are, whatever the caller may do there: it describes and reveals nothing that is in them.
+    fn describe_api(&self) -> Reply {
+        let snapshot = self.tools.directory.current();
+        let document = openapi::document(snapshot.mounts().iter().map(|mount| (mount.path.as_str(), mount.kind)));
+        Reply::new(Answer::Bare(document.into()))
     }
 }
 

@@ -85,7 +85,7 @@ impl Answers for Echo {
                     ("size", Node::whole(i64::try_from(seen.body.len()).expect("size"))),
                 ]))
             }
-            Err(Malformed::Verb) => Err(Fault::WrongVerb),
+            Err(Malformed::Verb(_)) => Err(Fault::WrongVerb),
             Err(Malformed::BodyTooLarge) => Err(Fault::TooLarge("the body is too large")),
             Err(Malformed::BodyIncomplete) => Err(Fault::invalid("the body did not arrive in time")),
             Err(Malformed::Path(refusal)) => Err(Fault::invalid(refusal.0)),

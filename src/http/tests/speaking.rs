@@ -77,7 +77,7 @@ async fn verbs_arrive_as_they_are_meant() {
     for method in ["OPTIONS", "TRACE", "PROPFIND", "list"] {
         let answer = server.raw(format!("{method} /v1/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).await;
         assert_eq!(status(&answer), 405, "{method}");
-        assert_eq!(server.seen()[0].wanted, Err(Malformed::Verb), "{method} is recorded");
+        assert!(matches!(server.seen()[0].wanted, Err(Malformed::Verb(_))), "{method} is recorded");
     }
 }
 

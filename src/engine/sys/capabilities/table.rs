@@ -49,7 +49,7 @@ fn of_kv(mount: &str, head: &str, rest: &str) -> Vec<Candidate> {
             let rights = [(Read, A::ReadSecret), (Write, A::WriteSecret), (Patch, A::WriteSecret), (Delete, A::DeleteSecret)];
             all(&rights, &secret)
         }
-        ("subkeys", false) => all(&[(Read, A::ReadSecret)], &secret),
+        ("subkeys", false) => all(&[(Read, A::ReadSecretMetadata)], &secret),
         ("delete", false) => all(&[(Write, A::DeleteSecret)], &secret),
         ("undelete", false) => all(&[(Write, A::UndeleteSecret)], &secret),
         ("destroy", false) => all(&[(Write, A::DestroySecret)], &secret),
@@ -83,14 +83,24 @@ fn of_transform(snapshot: &Snapshot, mount: &Mount, tail: &str, head: &str, rest
         "validate" | "metadata" => values(&[(Write, A::LookupPiiToken)])?,
         "tokens" | "tokenized" => values(&[(Write, A::LookupPiiToken), (Delete, A::DeletePiiToken)])?,
         "subjects" => match rest.rsplit_once('/') {
-            Some((id, "export")) => subject(id, &[(Read, A::ExportSubject)]),
-            Some((id, "disclosures")) => subject(id, &[(Read, A::ListDisclosures)]),
-            _ if rest.is_empty() => Vec::new(),
-            _ => subject(rest, &[(Read, A::ReadSubject), (Delete, A::EraseSubject)]),
+            Some((id, "export")) => subject(id, &[(Read, A::ExportSubject), (List, A::ExportSubject)]),
+            Some((id, "disclosures")) => subject(id, &[(Read, A::ListDisclosures), (List, A::ListDisclosures)]),
+            // The body names the person.
+            _ if rest.is_empty() => subject("subjects", &[(Delete, A::EraseSubject)]),
+            _ => {
+                let by_body: &[(Verb, Action)] = match rest {
+                    "lookup" => &[(Write, A::ReadSubject)],
+                    "erase" => &[(Write, A::EraseSubject)],
+                    "export" => &[(Write, A::ExportSubject)],
+                    "disclosures" => &[(Write, A::ListDisclosures)],
+                    _ => &[],
+                };
+                [subject("subjects", by_body), subject(rest, &[(Read, A::ReadSubject), (Delete, A::EraseSubject)])].concat()
+            }
         },
-        "tokenization" => {
-            let keys = tail.rsplit_once('/').filter(|(_, verb)| matches!(*verb, "rotate" | "config" | "trim"));
-            keys.map_or_else(Vec::new, |(keys, _)| all(&[(Write, A::RotateSetting)], &Resource::within(K::Setting, &mount.path, keys)))
+        "tokenization" => of_transformation_keys(&mount.path, tail),
+        "transformations" if rest == "tokenization/keys" || rest.starts_with("tokenization/keys/") => {
+            of_transformation_keys(&mount.path, rest)
         }
         "config" => all(&[(Read, A::ReadSetting), (Write, A::WriteSetting)], &setting),
         "role" | "transformations" | "transformation" | "template" | "alphabet" => {
@@ -98,6 +108,17 @@ fn of_transform(snapshot: &Snapshot, mount: &Mount, tail: &str, head: &str, rest
         }
         _ => Vec::new(),
     })
+}
+
+/// Both paths of the keys stand for one setting.
+fn of_transformation_keys(mount: &str, tail: &str) -> Vec<Candidate> {
+    let setting = |place: &str, rights: &[(Verb, Action)]| all(rights, &Resource::within(K::Setting, mount, place));
+    match tail.split('/').collect::<Vec<_>>().as_slice() {
+        [_, "keys"] => setting(tail, SETTINGS),
+        [_, "keys", _] => setting(tail, &[(Read, A::ReadSetting)]),
+        [_, "keys", name, "rotate" | "config" | "trim"] => setting(&format!("tokenization/keys/{name}"), &[(Write, A::RotateSetting)]),
+        _ => Vec::new(),
+    }
 }
 
 /// The old path of a transformation stands for that of its type.
@@ -150,7 +171,7 @@ fn of_auth_token(tail: &str, head: &str, rest: &str) -> Vec<Candidate> {
         "create" | "create-orphan" => all(&[(Write, A::CreateAuthToken)], &token(tail)),
         "lookup" | "lookup-accessor" => all(&[(Write, A::LookupAuthToken)], &token("*")),
         "renew" | "renew-accessor" => all(&[(Write, A::RenewAuthToken)], &token("*")),
-        "revoke" | "revoke-accessor" | "revoke-orphan" => all(&[(Write, A::RevokeAuthToken)], &token("*")),
+        "revoke" | "revoke-accessor" | "revoke-orphan" | "tidy" => all(&[(Write, A::RevokeAuthToken)], &token("*")),
         "accessors" => all(&[(List, A::ListAuthTokens)], &token("*")),
         "roles" => {
             let setting = Resource::within(K::Setting, "auth/token", tail);
@@ -172,6 +193,7 @@ fn of_system(tail: &str, head: &str, rest: &str) -> Vec<Candidate> {
             [all(SETTING, &setting), all(SETTINGS, &setting)].concat()
         }
         "ledger" => of_ledger(rest),
+        "internal" if tail == "internal/specs/openapi" => all(&[(Read, A::ReadApi)], &Resource::new(K::Mount, "*")),
         "internal" => all(&[(Read, A::ListOwnMounts)], &Resource::new(K::Mount, "*")),
         "capabilities-self" => all(&[(Write, A::ReadOwnCapabilities)], &Resource::new(K::AuthToken, "self")),
         "capabilities" | "capabilities-accessor" => all(&[(Write, A::ReadCapabilities)], &Resource::new(K::AuthToken, "*")),
@@ -219,6 +241,7 @@ fn of_accounts(name: &str) -> Vec<Candidate> {
 fn of_ledger(rest: &str) -> Vec<Candidate> {
     let ledger = Resource::new(K::Ledger, "ledger");
     match rest.split('/').next().unwrap_or_default() {
+        "entries" if rest == "entries" => all(&[(Read, A::ReadLedger), (List, A::ReadLedger)], &ledger),
         "entries" | "export" | "summary" => all(&[(Read, A::ReadLedger)], &ledger),
         "checkpoint" | "key" => all(&[(Read, A::VerifyLedger)], &ledger),
         "witness" => all(&[(Read, A::VerifyLedger), (Write, A::WitnessCheckpoint)], &ledger),
@@ -241,11 +264,41 @@ fn of_server(tail: &str, head: &str) -> Vec<Candidate> {
         "init" => all(&[(Read, A::ReadSealStatus), (Write, A::Init)], &server("server")),
         "unseal" => all(&[(Write, A::Unseal)], &server("server")),
         "seal-status" => all(&[(Read, A::ReadSealStatus)], &server("server")),
-        "health" | "leader" | "host-info" | "metrics" | "audit" => all(&[(Read, A::ReadServerStatus)], &server(head)),
+        "audit" => all(&[(Read, A::ReadServerStatus), (List, A::ReadServerStatus)], &server(head)),
+        "health" | "leader" | "host-info" | "metrics" => all(&[(Read, A::ReadServerStatus)], &server(head)),
         "rotate" if tail == "rotate/status" => all(&[(Read, A::ReadKeyStatus)], &server("server")),
         "rotate" => all(&[(Write, A::RotateKeys)], &server("server")),
         "rekey" | "generate-root" => all(&[(Read, A::ReadKeyStatus), (Write, A::RotateKeys)], &server(head)),
         "key-status" => all(&[(Read, A::ReadKeyStatus)], &server("server")),
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::openapi;
+
+    /// Of values, what can be done depends on the role; logins and what is answered without a mount need no right of an account.
+    fn is_elsewhere(kind: Kind, actions: &[A]) -> bool {
+        let of_roles = [A::Encode, A::Decode, A::LookupPiiToken, A::DeletePiiToken];
+        let of_pages = [A::SnapshotPiiTokens, A::RestorePiiTokens, A::ExportPiiTokens];
+        actions.is_empty()
+            || (kind == Kind::Transform && actions.iter().any(|action| of_roles.contains(action) || of_pages.contains(action)))
+    }
+
+    #[test]
+    fn every_described_path_tells_its_capabilities() {
+        let directory = openapi::usual_directory();
+        let mut wrong = Vec::new();
+        for (kind, verb, path, actions) in openapi::described() {
+            let path = CanonicalPath::from_text(&path).expect("a path");
+            let found = candidates(&directory.current(), &path).expect("candidates");
+            let told = found.iter().any(|may| may.verb == verb && actions.contains(&may.action));
+            if !told && !is_elsewhere(kind, actions) {
+                wrong.push(format!("{} {}: {actions:?}", verb.name(), path.as_str()));
+            }
+        }
+        assert!(wrong.is_empty(), "add to the table: {}", wrong.join("\n"));
     }
 }

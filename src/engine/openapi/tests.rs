@@ -91,7 +91,7 @@ fn understood(tools: &Tools, call: Call) -> Result<Action, Fault> {
         Kind::System if call.tail == "init" => init::parse(call).map(|op| op.action()),
         Kind::System => {
             let rules = Arc::new(Rules::new(Compiled::new(&[]).expect("the base")));
-            System::new(tools, rules, Clock::system(), Arc::from([])).parse(call).map(|op| op.action())
+            System::new(tools, rules, Clock::system(), None, Arc::from([])).parse(call).map(|op| op.action())
         }
     }
 }

@@ -39,7 +39,7 @@ impl Place<'_> {
 
     pub fn parameters(route: &Route) -> Vec<Value> {
         let placeholders = segments(route.path).into_iter().filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
-        placeholders.map(|name| in_path(name)).collect()
+        placeholders.map(in_path).collect()
     }
 
     fn operation_id(&self, route: &Route, word: &str) -> String {

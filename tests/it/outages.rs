@@ -77,6 +77,16 @@ impl Held {
         drop(session);
     }
 
+    /// Moves every part of the entries' table to a tablespace.
+    fn move_entries(&self, to: &str) {
+        let parts = "SELECT relid::regclass FROM pg_partition_tree('ledger_entry') WHERE isleaf";
+        let parts = self.server.sql("postgres", parts).unwrap();
+        assert!(!parts.is_empty());
+        for part in parts.lines() {
+            self.server.sql("postgres", &format!("ALTER TABLE {part} SET TABLESPACE {to}")).unwrap();
+        }
+    }
+
     fn cut_connections(&self) {
         self.server.sql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'goldfin_app'").unwrap();
     }
@@ -171,7 +181,7 @@ fn a_full_disk() {
     let owner = std::fs::metadata(held.server.data().join("postgresql/cluster")).unwrap();
     std::os::unix::fs::chown(&folder, Some(owner.uid()), Some(owner.gid())).unwrap();
     held.server.sql("postgres", &format!("CREATE TABLESPACE small LOCATION '{}'", folder.display())).unwrap();
-    held.server.sql("postgres", "ALTER TABLE ledger_entry SET TABLESPACE small").unwrap();
+    held.move_entries("small");
     held.recovers();
     let ballast = small.fill();
     // The pages that are there have room for some entries more.
@@ -188,7 +198,7 @@ fn a_full_disk() {
     std::fs::remove_file(ballast).unwrap();
     held.recovers();
     // PostgreSQL goes on without what will be gone with the small disk.
-    held.server.sql("postgres", "ALTER TABLE ledger_entry SET TABLESPACE pg_default").unwrap();
+    held.move_entries("pg_default");
     held.server.sql("postgres", "DROP TABLESPACE small").unwrap();
     held.recovers();
 }

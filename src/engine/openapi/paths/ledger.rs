@@ -48,6 +48,7 @@ const ENTRY: &[Member] = &[
     text("login_account", "The account that logged in.").maybe(),
     text("target_accessor", "The token that it concerns.").maybe(),
     words("changes", "What nodes had to forget.").maybe(),
+    words("ranges", "What was archived or pruned: `MONTH/STREAM:FIRST-LAST:ROOT`.").maybe(),
     whole("latency_us", "How long it took, in microseconds.").maybe(),
     text("unreadable", "What stands there, where it is no entry.").maybe(),
     text("mac", "The MAC of the chain."),
@@ -159,6 +160,50 @@ const PROOF: Member = object(
 )
 .null();
 
+const ARCHIVES: &[Member] = &[
+    of(
+        "archives",
+        Type::List(
+            &Type::Object(&[
+                whole("stream", "The stream."),
+                text("month", "The month, such as `2026-01`."),
+                whole("first", "The number of its first entry."),
+                whole("last", "The number of its last entry."),
+                text("root", "The root of the tree that ends with the last entry."),
+                text("mac", "The MAC of the last entry."),
+                words("hashes", "The roots of the full subtrees of that tree, the largest first."),
+                text("digest", "SHA-256 of the archive's lines."),
+                text("kept", "SHA-256 over the leaves that stay when the month is pruned."),
+                text("note", "The signed note that says all of this."),
+                text("file", "The archive's file."),
+                moment("verified", "When it was read back and found sound."),
+                moment("pruned", "When the month left the database; null while it is there.").null(),
+            ]),
+            0,
+        ),
+        "The archives of all streams, the oldest month first.",
+    ),
+    whole("retention_days", "How long entries are kept in the database, whatever else holds."),
+];
+
+const WRITTEN: Member = object(
+    "archive",
+    &[
+        whole("stream", "The stream."),
+        text("month", "The month, such as `2026-01`."),
+        whole("first", "The number of its first entry."),
+        whole("last", "The number of its last entry."),
+        text("digest", "SHA-256 of the archive's lines."),
+        text("file", "The archive's file."),
+    ],
+    "The archive that was written; null where nothing was left to do.",
+)
+.null();
+
+const UNTIL: &[Member] = &[text("until", "The last month that is meant, such as `2026-01`.").must()];
+
+const REMAINING: Member = whole("remaining", "How many such steps are left.");
+
 const KEPT: &[Member] = &[words("checkpoints", "Signed notes that the caller has kept, at most 100.")];
 
 const COUNT: Member = whole("requests", "How many requests.").maybe();
@@ -182,7 +227,8 @@ pub(super) const ROUTES: &[Route] = &[
         "Read an entry with its proof",
         &[A::ReadLedger],
         Gives::Data(&[object("entry", ENTRY, "The entry."), text("body", "The bytes that were hashed."), PROOF]),
-    ),
+    )
+    .also(&[410]),
     Route::new(
         &[Read],
         "ledger/export",
@@ -283,6 +329,33 @@ pub(super) const ROUTES: &[Route] = &[
     .text("`old SIZE`, the lines of a consistency proof, an empty line, the checkpoint.")
     .open(),
     Route::new(
+        &[Read, List],
+        "ledger/archive",
+        "List the archives, and how long entries are kept",
+        &[A::VerifyLedger],
+        Gives::Data(ARCHIVES),
+    ),
+    Route::new(
+        &[Write],
+        "ledger/archive",
+        "Archive the next month of a stream that is over: verified, written, read back, recorded",
+        &[A::ArchiveLedger],
+        Gives::Data(&[WRITTEN, REMAINING]),
+    )
+    .body(&[UNTIL], &[r#"{"until": "2020-01"}"#]),
+    Route::new(
+        &[Write],
+        "ledger/prune",
+        "Prune the oldest month, if it is archived and older than the retention",
+        &[A::PruneLedger],
+        Gives::Data(&[
+            text("month", "The month that was pruned; null where none is left.").null(),
+            whole("entries", "How many entries it held.").maybe(),
+            REMAINING,
+        ]),
+    )
+    .body(&[UNTIL], &[r#"{"until": "2020-01"}"#]),
+    Route::new(
         &[Read],
         "ledger/{stream}/checkpoint",
         "Read the newest signed note of a stream",
@@ -302,7 +375,8 @@ pub(super) const ROUTES: &[Route] = &[
         "Read a tile of the tree, or a bundle of entries (C2SP tlog-tiles)",
         &[A::VerifyLedger, A::ReadLedger],
         Gives::Stream(&["application/octet-stream", "application/x-ndjson"]),
-    ),
+    )
+    .also(&[410]),
     Route::new(
         &[Read],
         "ledger/{stream}/consistency",

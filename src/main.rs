@@ -10,11 +10,6 @@ use goldfin::dev::session::{self, DevOptions};
 use goldfin::engine::openapi;
 use goldfin::model::id::StreamId;
 use goldfin_cli::{ClientCommand, EXIT_CODES, GlobalOptions, OfflineLedger, OfflineVerification, Shell};
-use mimalloc::MiMalloc;
-
-/// The system's allocator took a fifth of a request's time (docs/performance.md).
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// A vault for secrets and personal data.
 #[derive(Debug, Parser)]

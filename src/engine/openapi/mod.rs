@@ -3,7 +3,7 @@
 //! The engines understand requests themselves; the table describes them. So that the two cannot drift apart, builds with debug assertions,
 //! hence all tests, hold every request against it ([`watch`]): a path that is understood and not described, a member that is read and not
 //! described or described otherwise, an answer of another shape all fail. The unit tests here hold the other direction: whatever is
-//! described is understood and read. See ADR 0009.
+//! described is understood and read. See ADR 0010.
 //!
 //! It describes; it decides nothing, and knows no request.
 

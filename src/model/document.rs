@@ -164,7 +164,12 @@ fn write_text(text: &[u8], out: &mut Vec<u8>) {
     const HEX: [u8; 16] = *b"0123456789abcdef";
     out.push(b'"');
     let mut rest = text;
-    while let Some(at) = rest.iter().position(|b| *b < 0x20 || *b == b'"' || *b == b'\\') {
+    // Most texts hold nothing to escape, and counting is quicker than looking for the first.
+    let mut left = specials(text);
+    while left > 0
+        && let Some(at) = rest.iter().position(|b| is_special(*b))
+    {
+        left -= 1;
         let (plain, special) = rest.split_at(at);
         out.extend_from_slice(plain);
         let Some((byte, behind)) = special.split_first() else { break };
@@ -188,7 +193,17 @@ fn write_text(text: &[u8], out: &mut Vec<u8>) {
 }
 
 fn written_text_size(text: &[u8]) -> usize {
-    text.len() + 5 * text.iter().filter(|b| **b < 0x20 || **b == b'"' || **b == b'\\').count() + 2
+    text.len() + 5 * specials(text) + 2
+}
+
+fn is_special(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+/// How many bytes are escaped. Counted in single bytes over stretches that cannot overflow them: the compiler takes many at a time.
+fn specials(text: &[u8]) -> usize {
+    let count = |stretch: &[u8]| stretch.iter().fold(0_u8, |count, byte| count.wrapping_add(u8::from(is_special(*byte))));
+    text.chunks(255).map(|stretch| usize::from(count(stretch))).sum()
 }
 
 enum Wrong {

@@ -22,6 +22,9 @@ const WORKERS: usize = 2;
 /// The most ids in one statement.
 const GATHERED: usize = 512;
 
+/// The ids of one part of a batch.
+const PART: usize = 256;
+
 /// Parts of a batch that are under way beside the one that is worked on.
 const AHEAD: usize = 2;
 
@@ -134,7 +137,7 @@ pub struct Parts {
 impl Parts {
     #[must_use]
     pub fn new(store: &Store, ids: &[i64]) -> Self {
-        let waiting = ids.chunks(GATHERED).map(<[i64]>::to_vec).collect();
+        let waiting = ids.chunks(PART).map(<[i64]>::to_vec).collect();
         let mut parts = Self { store: store.clone(), waiting, under_way: VecDeque::new() };
         parts.send();
         parts

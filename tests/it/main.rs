@@ -3,6 +3,7 @@
 #![expect(clippy::string_slice, reason = "a slice at the wrong place fails the test, as it should")]
 
 mod auth_token;
+mod dump;
 mod faults;
 #[cfg(feature = "kerberos")]
 mod kdc;

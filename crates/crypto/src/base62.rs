@@ -35,6 +35,11 @@ pub(crate) fn decode_4(text: &[u8; 6]) -> Option<u32> {
     u32::try_from(decode(text)?).ok()
 }
 
+/// What was encoded as text: it is ASCII.
+pub(crate) fn text(symbols: &[u8]) -> &str {
+    std::str::from_utf8(symbols).unwrap_or_default()
+}
+
 /// The character of a digit below 62.
 pub(crate) fn symbol(digit: u8) -> u8 {
     b'0' + digit + 7 * u8::from(digit > 9) + 6 * u8::from(digit > 35)

@@ -115,10 +115,10 @@ fn generate(prefix: &str) -> Result<Zeroizing<String>, CryptoError> {
     let mut body = base62::encode_24(&bytes);
     let mut text = Zeroizing::new(String::with_capacity(WIDTH));
     text.push_str(prefix);
-    text.extend(body.map(char::from));
+    text.push_str(base62::text(&body));
     body.zeroize();
     let checksum = crc32fast::hash(text.as_bytes());
-    text.extend(base62::encode_4(checksum).map(char::from));
+    text.push_str(base62::text(&base62::encode_4(checksum)));
     Ok(text)
 }
 

@@ -117,8 +117,8 @@ impl TokenFormat {
 
         let mut token = String::with_capacity(self.width());
         token.push_str(&self.prefix);
-        token.extend(base62::encode_24(&payload).map(char::from));
-        token.extend(base62::encode_4(u32::from_be_bytes(self.checksum(&payload))).map(char::from));
+        token.push_str(base62::text(&base62::encode_24(&payload)));
+        token.push_str(base62::text(&base62::encode_4(u32::from_be_bytes(self.checksum(&payload)))));
         token
     }
 

@@ -246,7 +246,7 @@ fn of_ledger(rest: &str) -> Vec<Candidate> {
         "checkpoint" | "key" => all(&[(Read, A::VerifyLedger)], &ledger),
         "witness" => all(&[(Read, A::VerifyLedger), (Write, A::WitnessCheckpoint)], &ledger),
         "search" => all(&[(Write, A::ReadLedger)], &ledger),
-        "archive" => all(&[(Read, A::VerifyLedger), (Write, A::ArchiveLedger)], &ledger),
+        "archive" => all(&[(Read, A::VerifyLedger), (List, A::VerifyLedger), (Write, A::ArchiveLedger)], &ledger),
         "prune" => all(&[(Write, A::PruneLedger)], &ledger),
         "verify" => all(&[(Read, A::VerifyLedger), (Write, A::VerifyLedger)], &ledger),
         _ => match rest.split('/').skip(1).collect::<Vec<_>>().as_slice() {

@@ -148,7 +148,7 @@ fn a_dictionary_meets_the_limit_across_a_restart_and_a_second_node() {
         let answer = if round % 2 == 0 {
             server.ask(&root, "POST", "transform/encode/app", body)
         } else {
-            second.ask(&server, &root, "POST", "transform/encode/app", body)
+            second.ask_again(&server, &root, "POST", "transform/encode/app", &body)
         };
         match answer.status {
             200 => encoded += results(&answer).iter().filter(|item| item["encoded_value"].is_string()).count(),
@@ -166,7 +166,7 @@ fn a_dictionary_meets_the_limit_across_a_restart_and_a_second_node() {
         let answer = if place % 2 == 0 {
             server.ask(&root, "POST", "transform/encode/app", body)
         } else {
-            second.ask(&server, &root, "POST", "transform/encode/app", body)
+            second.ask_again(&server, &root, "POST", "transform/encode/app", &body)
         };
         singles += if answer.status == 200 { 20 } else { 0 };
     }
@@ -222,7 +222,7 @@ fn every_way_to_reveal_or_encode_meets_the_limit_on_two_nodes_and_across_a_resta
     let at = |server: &Server, second: bool, way: &str, count: usize| -> Answer {
         let mut answers = uses(way, way, &made[way], count).into_iter().map(|(path, body)| match second {
             false => server.ask(&root, "POST", &path, body),
-            true => node.ask(server, &root, "POST", &path, body),
+            true => node.ask_again(server, &root, "POST", &path, &body),
         });
         let first = answers.next().unwrap();
         answers.fold(first, |worst, answer| if answer.status > worst.status { answer } else { worst })

@@ -73,6 +73,18 @@ impl SecondNode {
     pub fn ask(&self, first: &Server, token: &str, method: &str, path: &str, body: Value) -> Answer {
         first.ask_at(&self.address, token, method, path, if body.is_null() { Vec::new() } else { serde_json::to_vec(&body).unwrap() }, &[])
     }
+
+    /// The same after the database was restarted: each of the node's connections may have to find that out first.
+    pub fn ask_again(&self, first: &Server, token: &str, method: &str, path: &str, body: &Value) -> Answer {
+        for _ in 0..100 {
+            let answer = self.ask(first, token, method, path, body.clone());
+            if answer.status != 503 {
+                return answer;
+            }
+            sleep(Duration::from_millis(50));
+        }
+        panic!("the second node does not come back");
+    }
 }
 
 impl Drop for SecondNode {

@@ -172,7 +172,11 @@ pub(super) const ROUTES: &[Route] = &[
         "metadata/{role}",
         "Read what is kept with tokens",
         &[A::LookupPiiToken],
-        &[free("metadata", "What was attached."), of("expiration_time", Type::Moment, "When the token ends; null for never.").null()],
+        &[
+            free("metadata", "What was attached."),
+            of("expiration_time", Type::Moment, "When the token ends; null for never.").null(),
+            text("ledger_token", "The keyed hash that entries name the token by, where the transformation has `per_value_audit`.").maybe(),
+        ],
     ),
     by_value("tokens/{role}", "Find the tokens of values; of convergent transformations", &[words("tokens", "The token, if there is one.")]),
     by_value("tokenized/{role}", "Ask whether values have a token; of convergent transformations", &[flag("tokenized", "Whether it has one.")]),

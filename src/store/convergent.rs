@@ -11,6 +11,7 @@ use crate::model::clock::Timestamp;
 
 use super::Store;
 use super::error::StoreError;
+use super::subject;
 use super::transform::NewTokens;
 use super::work::Work;
 
@@ -57,22 +58,12 @@ pub async fn find(store: &Store, keys: &[ValueKey]) -> Result<HashMap<ValueKey, 
     Ok(found)
 }
 
-/// Begins the writing. Keeps the subjects of new tokens alive until the work's transaction ends; waits for an erasure that is under way,
-/// whose transaction waits for nobody.
+/// Begins the writing. Keeps the subjects of new tokens alive until the work's transaction ends.
 pub async fn begin(work: &mut Work, subjects: &[i64]) -> Result<(), StoreError> {
     let transaction = work.transaction().await?;
     // A plan that was made while the tables were small is not used for ever.
     sqlx::query!(r#"SELECT set_config('plan_cache_mode', 'force_custom_plan', true) AS "set!""#).fetch_one(&mut **transaction).await?;
-    if subjects.is_empty() {
-        return Ok(());
-    }
-    let alive = sqlx::query_scalar!(
-        "SELECT id FROM subject WHERE namespace = 0 AND id = ANY ($1) AND wrapped_key IS NOT NULL ORDER BY id FOR KEY SHARE",
-        subjects
-    )
-    .fetch_all(&mut **transaction)
-    .await?;
-    if alive.len() < subjects.len() { Err(StoreError::SubjectGone) } else { Ok(()) }
+    subject::keep_alive(work, subjects).await
 }
 
 /// Gives each value its number, unless it has one: then it is locked, and the token that it has is in the answer (none where that
@@ -175,25 +166,6 @@ pub async fn rewrite(work: &mut Work, tokens: &NewTokens) -> Result<(), StoreErr
     .execute(&mut **transaction)
     .await?;
     complete(written.rows_affected(), tokens.len())
-}
-
-/// New tokens, in the work's transaction: their numbers are nobody else's.
-pub async fn insert(work: &mut Work, tokens: &NewTokens) -> Result<(), StoreError> {
-    let transaction = work.transaction().await?;
-    sqlx::query!(
-        "INSERT INTO pii_token (transformation, id, subject, expires, value, metadata, secret)
-         SELECT * FROM unnest($1::integer[], $2::bigint[], $3::bigint[], $4::timestamptz[], $5::bytea[], $6::bytea[], $7::bytea[])",
-        &tokens.transformation,
-        &tokens.id,
-        &tokens.subject as &[Option<i64>],
-        &tokens.expires as &[Option<time::OffsetDateTime>],
-        &tokens.value,
-        &tokens.metadata as &[Option<Vec<u8>>],
-        &tokens.secret as &[Option<Vec<u8>>]
-    )
-    .execute(&mut **transaction)
-    .await?;
-    Ok(())
 }
 
 /// Forgets where values have their tokens, for tokens that this work is about to delete.

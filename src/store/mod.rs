@@ -24,6 +24,7 @@ pub mod ledger_summary;
 pub mod ledger_tree;
 pub mod ledger_verify;
 pub mod manifest;
+pub mod new_tokens;
 pub mod quotas;
 pub mod removed;
 pub mod replay;
@@ -35,22 +36,31 @@ pub mod transform;
 pub mod witness;
 pub mod work;
 
+use std::sync::Arc;
+
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use error::StoreError;
 
 pub(crate) type Transaction = sqlx::Transaction<'static, Postgres>;
 
+/// One connection in so many may be held by a large request.
+const LANES_OF: usize = 3;
+
 /// The pool of connections as the application's role. Cloning shares it.
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
+    /// Large requests that may hold a connection each while they work; the others are for everybody else.
+    lanes: Arc<Semaphore>,
 }
 
 impl Store {
     pub(crate) fn from_pool(pool: PgPool) -> Self {
-        Self { pool }
+        let connections = usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX);
+        Self { pool, lanes: Arc::new(Semaphore::new((connections / LANES_OF).max(1))) }
     }
 
     pub(crate) async fn connection(&self) -> Result<PoolConnection<Postgres>, StoreError> {
@@ -59,6 +69,11 @@ impl Store {
 
     pub(crate) async fn begin(&self) -> Result<Transaction, StoreError> {
         Ok(self.pool.begin().await?)
+    }
+
+    /// Waits until one more large request may hold a connection. Take it before the connection.
+    pub(crate) async fn lane(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        Arc::clone(&self.lanes).acquire_owned().await.map_err(|_| StoreError::Unavailable("the database is closed"))
     }
 
     pub async fn close(&self) {

@@ -35,6 +35,20 @@ pub async fn next_ids(work: &Work, count: usize) -> Result<Vec<i64>, StoreError>
         .await?)
 }
 
+/// Keeps subjects alive until the work's transaction ends; waits for an erasure that is under way, whose transaction waits for nobody.
+pub async fn keep_alive(work: &mut Work, subjects: &[i64]) -> Result<(), StoreError> {
+    if subjects.is_empty() {
+        return Ok(());
+    }
+    let alive = sqlx::query_scalar!(
+        "SELECT id FROM subject WHERE namespace = 0 AND id = ANY ($1) AND wrapped_key IS NOT NULL ORDER BY id FOR KEY SHARE",
+        subjects
+    )
+    .fetch_all(&mut **work.transaction().await?)
+    .await?;
+    if alive.len() < subjects.len() { Err(StoreError::SubjectGone) } else { Ok(()) }
+}
+
 /// Makes subjects at once, ahead of the request that needs them: a row without tokens says nothing about anybody and an aborted
 /// request leaves no more than that. Where another request was first, its row stays; the caller reads again. In the order of the
 /// hashes, so that two requests that make the same subjects do not wait for each other in a circle.

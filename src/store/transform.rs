@@ -27,6 +27,19 @@ pub struct NewTokens {
 
 impl NewTokens {
     #[must_use]
+    pub fn with_capacity(count: usize) -> Self {
+        Self {
+            transformation: Vec::with_capacity(count),
+            id: Vec::with_capacity(count),
+            subject: Vec::with_capacity(count),
+            expires: Vec::with_capacity(count),
+            value: Vec::with_capacity(count),
+            metadata: Vec::with_capacity(count),
+            secret: Vec::with_capacity(count),
+        }
+    }
+
+    #[must_use]
     pub fn len(&self) -> usize {
         self.id.len()
     }

@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use crate::model::clock::Timestamp;
 use crate::model::facts::{Facts, Notice};
 use crate::model::id::MountId;
@@ -30,6 +32,7 @@ pub struct Work {
     mount: Arc<Mount>,
     now: Timestamp,
     pending: Pending,
+    lane: Option<OwnedSemaphorePermit>,
     pub facts: Facts,
     /// Recorded after the entry, whatever becomes of the operation.
     pub notices: Vec<Notice>,
@@ -38,7 +41,7 @@ pub struct Work {
 impl Work {
     #[must_use]
     pub fn new(store: Store, mount: Arc<Mount>, now: Timestamp) -> Self {
-        Self { store, mount, now, pending: Pending::Nothing, facts: Facts::default(), notices: Vec::new() }
+        Self { store, mount, now, pending: Pending::Nothing, lane: None, facts: Facts::default(), notices: Vec::new() }
     }
 
     #[must_use]
@@ -82,16 +85,32 @@ impl Work {
         matches!(self.pending, Pending::Transaction(_))
     }
 
-    /// Lets new tokens ride in the commit group.
-    pub fn add_tokens(&mut self, mut tokens: NewTokens) -> Result<(), StoreError> {
-        match &mut self.pending {
-            Pending::Nothing => self.pending = Pending::Tokens(tokens),
-            Pending::Tokens(waiting) => waiting.append(&mut tokens),
-            Pending::Transaction(_) => {
-                return Err(StoreError::Defect("a work writes in the group or in a transaction, not in both".to_owned()));
-            }
+    /// Waits for its turn among the large requests, which it keeps until it is handed over; one that has a connection goes on with it.
+    pub(super) async fn lane(&mut self) -> Result<(), StoreError> {
+        if self.lane.is_none() && !self.in_transaction() {
+            self.lane = Some(self.store.lane().await?);
         }
         Ok(())
+    }
+
+    /// Lets new tokens ride in the commit group.
+    pub(super) fn ride(&mut self, tokens: NewTokens) -> Result<(), StoreError> {
+        if !matches!(self.pending, Pending::Nothing) {
+            return Err(StoreError::Defect("a work writes in the group or in a transaction, not in both".to_owned()));
+        }
+        self.pending = Pending::Tokens(tokens);
+        Ok(())
+    }
+
+    /// The new tokens that were to ride.
+    pub(super) fn take_riding(&mut self) -> NewTokens {
+        match std::mem::replace(&mut self.pending, Pending::Nothing) {
+            Pending::Tokens(tokens) => tokens,
+            other => {
+                self.pending = other;
+                NewTokens::default()
+            }
+        }
     }
 
     /// For the recorder: what to commit and what to say of it.

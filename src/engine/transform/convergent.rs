@@ -20,12 +20,13 @@ use crate::model::id::MountId;
 use crate::seal::barrier::fault;
 use crate::store::convergent::{self, CHUNK, ValueKey, ValueToken};
 use crate::store::error::StoreError;
+use crate::store::new_tokens;
 use crate::store::transform::NewTokens;
 use crate::store::work::Work;
 
 use super::Transform;
 use super::decode::{decrypt, version_of};
-use super::encode::{NewRow, Planned, STRETCH, concerned, encode_one, note_ids, subject_of, with_capacity};
+use super::encode::{NewRow, Planned, STRETCH, concerned, encode_one, note_ids, subject_of};
 use super::form::shape::Place;
 use super::op::ValuesOp;
 use super::per_value::PerValue;
@@ -184,10 +185,9 @@ impl Transform {
         // All that needs a connection of its own comes before the transaction, which holds one.
         self.number(op, &mut wanted, &open, work).await?;
         let mut ids = self.ids.take(work.store(), plain).await?.into_iter();
-        let mut rows = with_capacity(open.len() + plain);
+        let mut rows = NewTokens::with_capacity(open.len() + plain);
         open.retain(|at| wanted.get(*at).is_some_and(|value| value.id.is_none()));
-        let in_transaction = !open.is_empty();
-        if in_transaction {
+        if !open.is_empty() {
             convergent::begin(work, &subjects.values().map(|subject| subject.id).collect::<Vec<_>>()).await?;
             settle(&mut wanted, open, &mut rows, work).await?;
         }
@@ -220,10 +220,8 @@ impl Transform {
         if !op.batch {
             work.facts.digest = rows.value.first().map(|value| goldfin_crypto::digest::sha256(&[value]));
         }
-        match (in_transaction, rows.is_empty()) {
-            (_, true) => {}
-            (true, false) => convergent::insert(work, &rows).await?,
-            (false, false) => work.add_tokens(rows)?,
+        if !rows.is_empty() {
+            new_tokens::add(work, rows).await?;
         }
         Ok(results)
     }

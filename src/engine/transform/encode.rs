@@ -9,6 +9,7 @@ use crate::model::document::Node;
 use crate::model::fault::Fault;
 use crate::model::id::MountId;
 use crate::seal::barrier::fault;
+use crate::store::new_tokens::{self, Making};
 use crate::store::transform::NewTokens;
 use crate::store::work::Work;
 
@@ -53,17 +54,19 @@ impl Transform {
 
         let mut named = PerValue::of(targets.iter().flatten());
         let mut results = Vec::with_capacity(planned.len());
-        let mut rows = with_capacity(count);
         let mut ids = ids.into_iter();
+        let living: Vec<i64> = subjects.values().map(|subject| subject.id).collect();
+        let mut making = Box::pin(Making::begin(work, count, &living)).await?;
         for (position, plan) in planned.into_iter().enumerate() {
             if position % STRETCH == STRETCH - 1 {
                 tokio::task::yield_now().await;
+                Box::pin(making.pass_on()).await?;
             }
             results.push(match plan {
                 Ok(plan) => {
                     let id = ids.next().ok_or(Fault::Internal("ids"))?;
                     named.add(Some((plan.ready, id)));
-                    Ok(vec![("encoded_value".to_owned(), Node::text(encode_one(mount, id, &plan, &subjects, &mut rows)?))])
+                    Ok(vec![("encoded_value".to_owned(), Node::text(encode_one(mount, id, &plan, &subjects, &mut making.tokens)?))])
                 }
                 Err(fault) => {
                     named.add(None);
@@ -71,13 +74,14 @@ impl Transform {
                 }
             });
         }
+        let rows = Box::pin(making.finish()).await?;
         note_subjects(&concerned, &results, work);
         named.note(work);
         if !rows.is_empty() {
             if !op.batch {
                 work.facts.digest = rows.value.first().map(|value| goldfin_crypto::digest::sha256(&[value]));
             }
-            work.add_tokens(rows)?;
+            Box::pin(new_tokens::add(work, rows)).await?;
         }
         Ok(results)
     }
@@ -166,16 +170,4 @@ pub(super) fn note_ids(work: &mut Work, ids: &[i64]) {
 
 pub(super) fn concerned<'a>(plan: &Planned<'a>) -> Concerned<'a> {
     Concerned { subject: plan.input.options.subject, class: plan.ready.config.class.as_deref() }
-}
-
-pub(super) fn with_capacity(count: usize) -> NewTokens {
-    NewTokens {
-        transformation: Vec::with_capacity(count),
-        id: Vec::with_capacity(count),
-        subject: Vec::with_capacity(count),
-        expires: Vec::with_capacity(count),
-        value: Vec::with_capacity(count),
-        metadata: Vec::with_capacity(count),
-        secret: Vec::with_capacity(count),
-    }
 }

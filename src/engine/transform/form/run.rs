@@ -14,14 +14,14 @@ use crate::model::fault::{Complaint, Fault};
 use crate::model::id::{MountId, ROOT_NAMESPACE};
 use crate::seal::barrier::fault;
 use crate::store::Store;
-use crate::store::convergent;
+use crate::store::new_tokens;
 use crate::store::transform::{self, NewTokens};
 use crate::store::work::Work;
 
 use super::super::Transform;
 use super::super::batch::Answered;
 use super::super::config::Transformation;
-use super::super::encode::{NewRow, Planned, note_ids, subject_of, with_capacity};
+use super::super::encode::{NewRow, Planned, note_ids, subject_of};
 use super::super::keys::TransformationKeys;
 use super::super::op::{Input, Options, Use, ValuesOp};
 use super::super::per_value::{self, TokenDigest};
@@ -290,7 +290,7 @@ impl Transform {
         let about: Vec<[u8; 32]> = shaped.iter().filter_map(|(_, item)| item.plan.input.options.subject).collect();
         let subjects = Box::pin(self.subject_keys(work, about.into_iter())).await?;
         let serials = self.serials_for(op, &shaped, work).await?;
-        made.rows = with_capacity(shaped.len());
+        made.rows = NewTokens::with_capacity(shaped.len());
         for (done, ((position, item), serial)) in shaped.iter().zip(serials).enumerate() {
             if done % STRETCH == STRETCH - 1 {
                 tokio::task::yield_now().await;
@@ -409,12 +409,7 @@ impl Shaped {
         if !op.batch {
             work.facts.digest = self.rows.value.first().map(|value| goldfin_crypto::digest::sha256(&[value]));
         }
-        if work.in_transaction() {
-            convergent::insert(work, &self.rows).await?;
-        } else {
-            work.add_tokens(self.rows)?;
-        }
-        Ok(())
+        Ok(new_tokens::add(work, self.rows).await?)
     }
 }
 

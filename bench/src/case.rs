@@ -11,6 +11,9 @@ use crate::trouble::Trouble;
 /// Values of one batch.
 pub const BATCH: usize = 1000;
 
+/// Values of the largest request.
+pub const LARGE: usize = 10_000;
+
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Case {
@@ -141,9 +144,8 @@ impl Questions {
     /// The request of one connection's turn. Connections begin at different places and never write to the same secret.
     pub fn ask(&self, case: Case, connection: usize, turn: usize) -> Result<Ask, Trouble> {
         if case == Case::WriteSecret {
-            let asking = Asking { token: self.token.clone() };
             let body = json!({ "data": { "password": secret(turn) } });
-            return asking.post(&format!("/v1/secret/data/bench/written-{connection}"), &body);
+            return self.asking().post(&format!("/v1/secret/data/bench/written-{connection}"), &body);
         }
         Ok(self.question(case, connection, turn)?.1.ask.clone())
     }
@@ -178,7 +180,7 @@ impl Questions {
 
     /// The request that turns back what a measured answer left, and what must come.
     pub fn proof(&self, left: &Left) -> Result<Option<(Ask, Vec<String>)>, Trouble> {
-        let asking = Asking { token: self.token.clone() };
+        let asking = self.asking();
         Ok(match left {
             Left::Nothing => None,
             Left::Token(token, number) => Some((asking.decode(&json!({ "value": token }))?, vec![decoded(&value(*number))])),
@@ -188,6 +190,24 @@ impl Questions {
                 Some((asking.decode(&json!({ "batch_input": input }))?, held))
             }
         })
+    }
+
+    /// The largest encode that there is.
+    pub fn large_encode(&self) -> Result<Ask, Trouble> {
+        let input: Vec<Value> = (0..LARGE).map(|number| json!({ "value": value(number) })).collect();
+        self.asking().post("/v1/transform/encode/bench", &json!({ "batch_input": input }))
+    }
+
+    pub fn large_decode(&self, tokens: &[String]) -> Result<Ask, Trouble> {
+        if tokens.len() != LARGE {
+            return Err(Trouble(format!("{} tokens came of {LARGE} values", tokens.len())));
+        }
+        let input: Vec<Value> = tokens.iter().map(|token| json!({ "value": token })).collect();
+        self.asking().decode(&json!({ "batch_input": input }))
+    }
+
+    fn asking(&self) -> Asking {
+        Asking { token: self.token.clone() }
     }
 
     fn question(&self, case: Case, connection: usize, turn: usize) -> Result<(usize, &Question), Trouble> {

@@ -54,6 +54,10 @@ impl Lines {
         Self { door, open: Vec::new() }
     }
 
+    pub fn door(&self) -> &Door {
+        &self.door
+    }
+
     /// Runs one case and proves what it left.
     pub async fn round(
         &mut self,

@@ -2,6 +2,7 @@
 //! less. Prints tables; asserts nothing but that every answer was right. It talks to loopback and to databases that it made, and stops
 //! what it started.
 
+mod beside;
 mod case;
 mod database;
 mod decide;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::case::{Case, Questions};
-use crate::line::Door;
+use crate::line::{Door, Line};
 use crate::load::{Bounds, Lines, Round};
 use crate::process::Processes;
 use crate::trouble::Trouble;
@@ -46,6 +46,15 @@ pub struct Party {
 impl Party {
     pub fn new(side: Side, door: Door, questions: Questions, processes: Processes) -> Self {
         Self { side, lines: Lines::new(door), questions: Arc::new(questions), processes }
+    }
+
+    pub fn questions(&self) -> &Questions {
+        &self.questions
+    }
+
+    /// One more connection, beside those of the rounds.
+    pub async fn connect(&self) -> Result<Line, Trouble> {
+        self.lines.door().connect().await
     }
 
     pub async fn round(&mut self, case: Case, connections: usize, bounds: Bounds) -> Result<Round, Trouble> {

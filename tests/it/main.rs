@@ -40,6 +40,7 @@ mod transform;
 mod transform_bounds;
 mod transform_convergent;
 mod transform_forms;
+mod transform_many;
 mod transform_rights;
 mod transform_shaped_convergent;
 mod transform_state;

@@ -55,14 +55,14 @@ fn value(n: usize) -> String {
 fn all_that_belongs_to_a_token_is_stored() {
     let server = all_kinds();
     let item = |n: usize| {
-        let mut item = json!({ "value": value(n), "transformation": if n % 2 == 0 { "opaque" } else { "open" } });
-        if n % 3 == 0 {
+        let mut item = json!({ "value": value(n), "transformation": if n.is_multiple_of(2) { "opaque" } else { "open" } });
+        if n.is_multiple_of(3) {
             item["subject"] = json!(format!("synthetic-{}", n % 5));
         }
-        if n % 5 == 0 {
+        if n.is_multiple_of(5) {
             item["expiration"] = json!("2100-02-03T04:05:06.789012Z");
         }
-        if n % 7 == 0 {
+        if n.is_multiple_of(7) {
             item["metadata"] = json!({ "number": n.to_string() });
         }
         item

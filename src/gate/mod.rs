@@ -11,6 +11,7 @@ mod route;
 mod seal_state;
 mod sealed;
 pub mod strangers;
+mod to_its_end;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,6 +46,7 @@ use request::Request;
 pub use seal_state::SealState;
 use sealed::Attempts;
 use strangers::Strangers;
+use to_its_end::ToItsEnd;
 
 /// Handles of the open house, for what goldfin does by itself. They hold keys: whoever has them lets go when told to.
 #[derive(Debug, Clone)]
@@ -142,7 +144,7 @@ impl Gate {
         }
     }
 
-    /// Answers one request. It runs on a task of its own: a client that hangs up does not stop it half-way.
+    /// Answers one request. A client that hangs up does not stop it half-way.
     pub async fn call(self: &Arc<Self>, request: Request) -> Released {
         let now = self.founding.clock.now();
         let id = match RequestId::generate(now) {
@@ -151,11 +153,11 @@ impl Gate {
         };
         let gate = Arc::clone(self);
         let asked = perform::asked(&request, id, now);
-        match tokio::spawn(async move { gate.answer(asked, request).await }).await {
+        match ToItsEnd::new(gate.answer(asked, request)).await {
             Ok(released) => released,
             Err(_) => {
-                tracing::error!(request = %id, "a request's task ended before its answer");
-                Released::unrecorded(id, Fault::Internal("task"))
+                tracing::error!(request = %id, "a request panicked before its answer");
+                Released::unrecorded(id, Fault::Internal("panic"))
             }
         }
     }

@@ -15,7 +15,8 @@ use super::text::parse_duration;
 #[derive(Debug)]
 pub struct Members {
     rest: Vec<(String, Node)>,
-    taken: Vec<&'static str>,
+    /// A name that was asked for and came in letters of other case.
+    misspelt: Option<&'static str>,
     /// The position of the batch item that this object is.
     item: Option<usize>,
 }
@@ -24,8 +25,8 @@ impl Members {
     /// An absent body (`Node::Null`) has no members.
     pub fn new(node: Node) -> Result<Self, Fault> {
         match node {
-            Node::Null => Ok(Self { rest: Vec::new(), taken: Vec::new(), item: None }),
-            Node::Object(rest) => Ok(Self { rest, taken: Vec::new(), item: None }),
+            Node::Null => Ok(Self { rest: Vec::new(), misspelt: None, item: None }),
+            Node::Object(rest) => Ok(Self { rest, misspelt: None, item: None }),
             _ => Err(Fault::invalid("the body must be a JSON object")),
         }
     }
@@ -33,7 +34,7 @@ impl Members {
     /// The object at position `item` of a batch.
     pub fn of_item(node: Node, item: usize) -> Result<Self, Fault> {
         match node {
-            Node::Object(rest) => Ok(Self { rest, taken: Vec::new(), item: Some(item) }),
+            Node::Object(rest) => Ok(Self { rest, misspelt: None, item: Some(item) }),
             _ => Err(Fault::Invalid(Complaint::new("must be a JSON object").item(item))),
         }
     }
@@ -45,9 +46,15 @@ impl Members {
 
     fn take_as(&mut self, name: &'static str, way: Way) -> Option<Node> {
         reading::member(name, way);
-        self.taken.push(name);
-        let at = self.rest.iter().position(|(known, _)| known == name)?;
-        match self.rest.swap_remove(at).1 {
+        let mut found = None;
+        for (at, (known, node)) in self.rest.iter().enumerate() {
+            if known == name {
+                found = Some(at);
+            } else if known.eq_ignore_ascii_case(name) && !matches!(node, Node::Null) {
+                self.misspelt.get_or_insert(name);
+            }
+        }
+        match self.rest.swap_remove(found?).1 {
             Node::Null => None,
             node => Some(node),
         }
@@ -215,12 +222,12 @@ impl Members {
     /// Ends the reading. Says how many members were not known; refuses one that is a known name in other letters' case, and one
     /// of `restricting`: members of Vault's API that would have narrowed something and that goldfin does not have.
     pub fn finish(self, restricting: &[&'static str]) -> Result<usize, Fault> {
+        if let Some(known) = self.misspelt {
+            return Err(Fault::Invalid(self.complain("is spelt in other case in the body, use small letters").at(known)));
+        }
         for (name, node) in &self.rest {
             if matches!(node, Node::Null) {
                 continue;
-            }
-            if let Some(known) = self.taken.iter().find(|known| known.eq_ignore_ascii_case(name)) {
-                return Err(Fault::Invalid(self.complain("is spelt in other case in the body, use small letters").at(known)));
             }
             if let Some(known) = restricting.iter().find(|known| known.eq_ignore_ascii_case(name)) {
                 let empty = match node {
@@ -303,6 +310,12 @@ mod tests {
         let mut body = members(r#"{"TTL":1}"#);
         body.take("ttl");
         assert!(body.finish(&[]).is_err());
+        let mut body = members(r#"{"ttl":1,"Ttl":2}"#);
+        assert!(body.take("ttl").is_some());
+        assert!(body.finish(&[]).is_err());
+        let mut body = members(r#"{"TTL":null}"#);
+        body.take("ttl");
+        assert!(body.finish(&[]).is_ok());
         assert!(members(r#"{"num_uses":3}"#).finish(&["num_uses"]).is_err());
         assert!(members(r#"{"num_uses":0}"#).finish(&["num_uses"]).is_ok());
     }

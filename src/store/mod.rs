@@ -31,6 +31,7 @@ pub mod replay;
 pub mod rewrap;
 pub mod subject;
 pub mod token_lookup;
+pub mod token_rows;
 pub mod token_state;
 pub mod transform;
 pub mod witness;

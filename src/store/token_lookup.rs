@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::Store;
 use super::error::StoreError;
-use super::transform::{TokenRow, find, find_on};
+use super::token_rows::{TokenRow, find, find_on};
 
 /// Statements that may be under way at the same time.
 const WORKERS: usize = 2;

@@ -1,7 +1,5 @@
 //! The rows of PII tokens and of the keys of transformations.
 
-use sqlx::PgConnection;
-
 use crate::model::clock::Timestamp;
 use crate::model::id::MountId;
 
@@ -82,51 +80,6 @@ impl NewTokens {
         subjects.dedup();
         subjects
     }
-}
-
-/// A stored token, with what its subject's key is wrapped as.
-#[derive(Debug, Clone)]
-pub struct TokenRow {
-    pub id: i64,
-    pub transformation: i32,
-    pub subject: Option<i64>,
-    /// The wrapped key of the subject; absent where there is no subject, or the subject is erased.
-    pub subject_key: Option<Vec<u8>>,
-    pub subject_hash: Option<Vec<u8>>,
-    pub expires: Option<Timestamp>,
-    pub value: Vec<u8>,
-    pub metadata: Option<Vec<u8>>,
-}
-
-/// Finds tokens by their ids; those that are not there are left out.
-pub async fn find(store: &Store, ids: &[i64]) -> Result<Vec<TokenRow>, StoreError> {
-    let mut connection = store.connection().await?;
-    find_on(&mut connection, ids).await
-}
-
-pub(super) async fn find_on(connection: &mut PgConnection, ids: &[i64]) -> Result<Vec<TokenRow>, StoreError> {
-    let rows = sqlx::query!(
-        r#"SELECT t.id AS "id!", t.transformation AS "transformation!", t.subject, s.wrapped_key AS "subject_key?", s.hash AS "subject_hash?",
-                  t.expires, t.value AS "value!", t.metadata
-           FROM pii_token t LEFT JOIN subject s ON s.namespace = 0 AND s.id = t.subject
-           WHERE t.namespace = 0 AND t.id = ANY ($1)"#,
-        ids
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| TokenRow {
-            id: row.id,
-            transformation: row.transformation,
-            subject: row.subject,
-            subject_key: row.subject_key,
-            subject_hash: row.subject_hash,
-            expires: row.expires.map(Timestamp::from_date),
-            value: row.value,
-            metadata: row.metadata,
-        })
-        .collect())
 }
 
 /// A token of one subject whose secret is stored, for an export.

@@ -12,7 +12,8 @@ use crate::model::id::MountId;
 use crate::seal::barrier::{Barrier, fault};
 use crate::store::convergent;
 use crate::store::token_lookup::Parts;
-use crate::store::transform::{self, TokenRow};
+use crate::store::token_rows::TokenRow;
+use crate::store::transform;
 use crate::store::work::Work;
 
 use super::Transform;

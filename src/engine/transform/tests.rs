@@ -19,7 +19,8 @@ use crate::model::clock::Timestamp;
 use crate::model::document::Node;
 use crate::model::fault::Fault;
 use crate::model::id::MountId;
-use crate::store::transform::{NewTokens, TokenRow};
+use crate::store::token_rows::TokenRow;
+use crate::store::transform::NewTokens;
 
 const MOUNT: MountId = MountId(7);
 const NOW: Timestamp = Timestamp::from_unix_micros(1_700_000_000_000_000);

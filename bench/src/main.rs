@@ -4,8 +4,10 @@
 
 mod beside;
 mod case;
+mod curve;
 mod database;
 mod decide;
+mod entries;
 mod figures;
 mod growth;
 mod line;
@@ -54,9 +56,15 @@ struct Options {
     /// Fill up in steps of ten and measure at each; takes some 4 GB of disk
     #[arg(long, conflicts_with = "quick")]
     full: bool,
-    /// Draw the curves of --full here
-    #[arg(long, requires = "full")]
-    svg: Option<PathBuf>,
+    /// Only this curve of --full, without the tables; may be given again
+    #[arg(long, value_enum, value_name = "CURVE", conflicts_with_all = ["quick", "full"])]
+    curve: Vec<Curve>,
+    /// So many entries at the end of the curve of the ledger; ten million take some 12 GB of disk
+    #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u32).range(100_000..=100_000_000))]
+    entries: u32,
+    /// Draw the curves into this folder
+    #[arg(long, value_name = "FOLDER")]
+    plots: Option<PathBuf>,
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Seconds of each case in each round
@@ -73,7 +81,23 @@ struct Options {
     json: Option<PathBuf>,
 }
 
+/// What grows in a run with --full, besides the tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Curve {
+    /// Audited requests and questions to the ledger while it grows
+    Entries,
+}
+
 impl Options {
+    /// Whether the cases of the targets are run.
+    fn tables(&self) -> bool {
+        self.curve.is_empty()
+    }
+
+    fn wants(&self, curve: Curve) -> bool {
+        self.full || self.curve.contains(&curve)
+    }
+
     fn tokens(&self) -> i64 {
         self.fill.map_or(if self.full { 10_000_000 } else { 100_000 }, i64::from)
     }

@@ -30,6 +30,11 @@ pub struct Service {
 impl Service {
     /// Starts `binary` on `folder/data`; gives how long it took to be ready.
     pub fn start(binary: &Path, folder: &Path) -> Result<(Self, Duration), Trouble> {
+        Self::start_tuned(binary, folder, &[])
+    }
+
+    /// The same with levers moved.
+    pub fn start_tuned(binary: &Path, folder: &Path, tuning: &[&str]) -> Result<(Self, Duration), Trouble> {
         // The user of PostgreSQL has to get through it.
         fs::create_dir_all(folder)?;
         fs::set_permissions(folder, Permissions::from_mode(0o711))?;
@@ -42,6 +47,7 @@ impl Service {
             .arg(folder.join("data"))
             .arg("--env-file")
             .arg(&env_file)
+            .args(tuning.iter().flat_map(|setting| ["--tuning", *setting]))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

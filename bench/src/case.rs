@@ -144,7 +144,7 @@ pub enum Left {
 }
 
 /// Something to send and what must come back.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Question {
     pub ask: Ask,
     pub status: StatusCode,
@@ -153,7 +153,7 @@ pub struct Question {
 }
 
 /// All questions, made before the clock runs.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Questions {
     all: HashMap<Case, Vec<Question>>,
     token: HeaderValue,

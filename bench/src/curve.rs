@@ -37,9 +37,14 @@ pub struct Stage {
     pub more: Vec<(&'static str, f64)>,
 }
 
-/// Rounds of all cases, both nodes in each.
+/// Rounds of all cases, both nodes in each, behind one that is not counted.
 pub async fn points(options: &Options, grown: &mut Party, little: &mut Party, cases: &[Asked]) -> Result<Vec<Point>, Trouble> {
     let bounds = Bounds { time: Duration::try_from_secs_f64(options.seconds)?, requests: u64::MAX, refusals: false };
+    // What is asked for the first time after a start or a fill is not what is meant.
+    for (case, connections) in cases.iter().copied() {
+        grown.round(case, connections, bounds).await?;
+        little.round(case, connections, bounds).await?;
+    }
     let mut rounds = vec![Vec::new(); cases.len()];
     for _ in 0..options.rounds {
         for ((case, connections), rounds) in cases.iter().copied().zip(&mut rounds) {

@@ -10,6 +10,7 @@ mod decide;
 mod entries;
 mod figures;
 mod growth;
+mod issuer;
 mod line;
 mod load;
 mod naive;
@@ -22,6 +23,7 @@ mod report;
 mod run;
 mod service;
 mod side;
+mod stored;
 mod svg;
 mod trouble;
 mod verify;
@@ -62,6 +64,12 @@ struct Options {
     /// So many entries at the end of the curve of the ledger; ten million take some 12 GB of disk
     #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u32).range(100_000..=100_000_000))]
     entries: u32,
+    /// So many secrets and as many accounts at the end of the curve of what is stored
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1000..=1_000_000))]
+    stored: u32,
+    /// Policies stored in that curve
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=5000))]
+    policies: u32,
     /// Draw the curves into this folder
     #[arg(long, value_name = "FOLDER")]
     plots: Option<PathBuf>,
@@ -86,6 +94,8 @@ struct Options {
 enum Curve {
     /// Audited requests and questions to the ledger while it grows
     Entries,
+    /// Requests and starts with many secrets, accounts and policies
+    Stored,
 }
 
 impl Options {

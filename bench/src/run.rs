@@ -25,6 +25,7 @@ use crate::raw::Raw;
 use crate::report::{self, Cell, Measured, Target};
 use crate::service::Service;
 use crate::side::{Party, Side};
+use crate::stored;
 use crate::svg::{self, Axis, Panel};
 use crate::trouble::Trouble;
 use crate::verify::Verified;
@@ -73,6 +74,11 @@ pub fn run(options: &Options) -> Result<(), Trouble> {
     if options.wants(Curve::Entries) {
         let curve = runtime.block_on(entries::measure(options))?;
         told.curve(options, "entries", ("entries", "few"), &curve)?;
+    }
+    if options.wants(Curve::Stored) {
+        let curve = runtime.block_on(stored::measure(options))?;
+        told.curve(options, "stored", ("stored", "few"), &curve)?;
+        told.notes.push(format!("stored: secrets, and as many accounts; {} policies, on the node with few 20", options.policies));
     }
     tell(options, &told)
 }

@@ -107,6 +107,16 @@ impl Service {
         self.end()
     }
 
+    /// Where it was started.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Like [`Self::stop`], for whoever starts another in its place.
+    pub fn halt(&mut self) -> Result<(), Trouble> {
+        self.end()
+    }
+
     fn end(&mut self) -> Result<(), Trouble> {
         end(&mut self.child)
     }

@@ -23,6 +23,7 @@ mod report;
 mod run;
 mod service;
 mod side;
+mod soak;
 mod stored;
 mod svg;
 mod trouble;
@@ -70,6 +71,9 @@ struct Options {
     /// Policies stored in that curve
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=5000))]
     policies: u32,
+    /// Only a mixed load over 16 connections for so many minutes; takes some gigabytes of disk for each ten
+    #[arg(long, value_name = "MINUTES", conflicts_with_all = ["quick", "full", "curve"])]
+    soak: Option<f64>,
     /// Draw the curves into this folder
     #[arg(long, value_name = "FOLDER")]
     plots: Option<PathBuf>,
@@ -101,7 +105,7 @@ enum Curve {
 impl Options {
     /// Whether the cases of the targets are run.
     fn tables(&self) -> bool {
-        self.curve.is_empty()
+        self.curve.is_empty() && self.soak.is_none()
     }
 
     fn wants(&self, curve: Curve) -> bool {
@@ -133,6 +137,9 @@ fn prepare(options: &Options) -> Result<(), Trouble> {
     }
     if options.rounds == 0 || !(0.05..=600.0).contains(&options.seconds) {
         return Err(Trouble::new("rounds must be at least 1, seconds between 0.05 and 600"));
+    }
+    if options.soak.is_some_and(|minutes| !(0.1..=1440.0).contains(&minutes)) {
+        return Err(Trouble::new("minutes must be between 0.1 and 1440"));
     }
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;

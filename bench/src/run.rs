@@ -25,6 +25,7 @@ use crate::raw::Raw;
 use crate::report::{self, Cell, Measured, Target};
 use crate::service::Service;
 use crate::side::{Party, Side};
+use crate::soak;
 use crate::stored;
 use crate::svg::{self, Axis, Panel};
 use crate::trouble::Trouble;
@@ -79,6 +80,12 @@ pub fn run(options: &Options) -> Result<(), Trouble> {
         let curve = runtime.block_on(stored::measure(options))?;
         told.curve(options, "stored", ("stored", "few"), &curve)?;
         told.notes.push(format!("stored: secrets, and as many accounts; {} policies, on the node with few 20", options.policies));
+    }
+    if let Some(minutes) = options.soak {
+        let soak = runtime.block_on(soak::measure(options, minutes))?;
+        told.notes.push(soak.table());
+        told.more.insert("soak".to_owned(), soak.json());
+        draw(options, "soak", Axis::Minutes, 1, &soak.panels())?;
     }
     tell(options, &told)
 }
@@ -249,7 +256,7 @@ pub fn door(service: &Service) -> Result<Door, Trouble> {
     Door::new(service.variable("VAULT_ADDR")?, Path::new(service.variable("VAULT_CACERT")?))
 }
 
-async fn party(side: Side, service: &Service) -> Result<Party, Trouble> {
+pub async fn party(side: Side, service: &Service) -> Result<Party, Trouble> {
     let door = door(service)?;
     let questions = provision::provision(&door, service.variable("VAULT_TOKEN")?).await?;
     Ok(Party::new(side, door, questions, service.processes()?))

@@ -28,6 +28,9 @@ pub struct Point {
     pub share: f64,
 }
 
+/// What a panel shows.
+type Figure = fn(&Point) -> f64;
+
 /// What was measured with so much present.
 #[derive(Debug)]
 pub struct Stage {
@@ -80,7 +83,7 @@ pub fn table(grows: &str, little: &str, curve: &[Stage]) -> String {
 
 /// Three panels for each case, then the other figures.
 pub fn panels(curve: &[Stage]) -> Vec<Panel> {
-    let figures: [(&str, fn(&Point) -> f64); 3] = [
+    let figures: [(&str, Figure); 3] = [
         ("a second", |point| point.rate),
         ("as a share of the rate with few", |point| point.share),
         ("p99, microseconds", |point| point.p99),

@@ -34,6 +34,9 @@ pub struct Stage {
     pub wal: f64,
 }
 
+/// What a panel shows.
+type Figure = fn(&Stage) -> f64;
+
 /// As it is, then with 100 thousand tokens, 1 million and so on, up to the number that was asked for.
 pub async fn measure(options: &Options, database: &mut Database, parties: &mut [Party]) -> Result<Vec<Stage>, Trouble> {
     let mut curve = vec![stage(options, database, parties).await?];
@@ -88,7 +91,7 @@ pub fn table(curve: &[Stage]) -> String {
 }
 
 pub fn panels(curve: &[Stage]) -> Vec<Panel> {
-    let figures: [(&str, fn(&Stage) -> f64); 5] = [
+    let figures: [(&str, Figure); 5] = [
         ("encodes per second, 64 connections", |stage| stage.rate),
         ("as a share of the rate with few tokens", |stage| stage.share),
         ("p99 of an encode, microseconds", |stage| stage.p99),

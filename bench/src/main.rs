@@ -11,6 +11,7 @@ mod entries;
 mod figures;
 mod growth;
 mod issuer;
+mod levers;
 mod line;
 mod load;
 mod naive;
@@ -74,6 +75,9 @@ struct Options {
     /// Only a mixed load over 16 connections for so many minutes; takes some gigabytes of disk for each ten
     #[arg(long, value_name = "MINUTES", conflicts_with_all = ["quick", "full", "curve"])]
     soak: Option<f64>,
+    /// Only the levers of speed: the same cases with each and without it
+    #[arg(long, conflicts_with_all = ["quick", "full", "curve", "soak"])]
+    levers: bool,
     /// Draw the curves into this folder
     #[arg(long, value_name = "FOLDER")]
     plots: Option<PathBuf>,
@@ -82,7 +86,7 @@ struct Options {
     /// Seconds of each case in each round
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
-    /// Only cases whose name begins so
+    /// Only cases whose name begins so; with --levers also levers
     #[arg(long)]
     only: Vec<String>,
     /// Only with so many connections
@@ -105,7 +109,7 @@ enum Curve {
 impl Options {
     /// Whether the cases of the targets are run.
     fn tables(&self) -> bool {
-        self.curve.is_empty() && self.soak.is_none()
+        self.curve.is_empty() && self.soak.is_none() && !self.levers
     }
 
     fn wants(&self, curve: Curve) -> bool {

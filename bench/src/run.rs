@@ -15,6 +15,7 @@ use crate::decide::Decisions;
 use crate::entries;
 use crate::figures::{count, median};
 use crate::growth;
+use crate::levers;
 use crate::line::Door;
 use crate::load::Bounds;
 use crate::naive::Naive;
@@ -86,6 +87,11 @@ pub fn run(options: &Options) -> Result<(), Trouble> {
         told.notes.push(soak.table());
         told.more.insert("soak".to_owned(), soak.json());
         draw(options, "soak", Axis::Minutes, 1, &soak.panels())?;
+    }
+    if options.levers {
+        let levers = runtime.block_on(levers::measure(options))?;
+        told.notes.push(levers::table(&levers));
+        told.more.insert("levers".to_owned(), levers::json(&levers));
     }
     tell(options, &told)
 }

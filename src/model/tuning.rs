@@ -9,7 +9,7 @@ use serde::Deserialize;
 pub struct Tuning {
     /// The most requests in one commit of the ledger's writer, 1 to 1000. 1000
     pub group: usize,
-    /// Whether concurrent decodes of one value share a lookup. true
+    /// Whether decodes of single values that come at the same time share a lookup. true
     pub coalesce: bool,
     /// From so many new tokens on, 1 to 1000000, a request copies them in a transaction of its own; a request has 10,000 at most. 256
     pub lane_from: usize,

@@ -114,7 +114,7 @@ pub async fn server(config: Config, acknowledged: Option<(StreamId, i64)>) -> Re
     let shipping = config.ledger.shipping().map_err(BootError::new)?;
     let (witnesses, witness_of) = (config.ledger.witnesses().map_err(BootError::new)?, config.ledger.witness_of().map_err(BootError::new)?);
     let node = Node {
-        access: Access { options: config.database.options().map_err(BootError::new)?, pool: config.database.pool },
+        access: Access { options: config.database.options().map_err(BootError::new)?, pool: config.database.pool, tuning: config.tuning },
         node: config.node,
         erasures: config.seal.erasures,
         key_file: config.seal.key_file,

@@ -14,6 +14,7 @@ use crate::audit::witness::Witness;
 use crate::http::limits::Limits;
 use crate::http::tls::TlsFiles;
 use crate::model::path::is_name;
+use crate::model::tuning::Tuning;
 use crate::seal::key_file::is_private;
 use crate::store::connect::{PgConnectOptions, PgSslMode};
 
@@ -48,6 +49,8 @@ pub struct Config {
     pub ledger: Ledger,
     #[serde(default)]
     pub limits: Limits,
+    #[serde(default)]
+    pub tuning: Tuning,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
@@ -226,8 +229,20 @@ impl Config {
         self.ledger.shipping()?;
         self.ledger.witnesses()?;
         self.ledger.witness_of()?;
-        self.limits.check().map_err(|what| ConfigError(format!("`limits`: {what}")))
+        self.limits.check().map_err(|what| ConfigError(format!("`limits`: {what}")))?;
+        in_range(&self.tuning)
     }
+}
+
+/// The levers of `goldfin dev`: settings as in `[tuning]`, such as `group=1`.
+pub fn tuning(settings: &[String]) -> Result<Tuning, ConfigError> {
+    let tuning: Tuning = toml::from_str(&settings.join("\n")).map_err(|error| ConfigError(format!("`tuning`: {}", error.message())))?;
+    in_range(&tuning)?;
+    Ok(tuning)
+}
+
+fn in_range(tuning: &Tuning) -> Result<(), ConfigError> {
+    tuning.check().map_err(|what| ConfigError(format!("`tuning`: {what}")))
 }
 
 impl Database {
@@ -283,7 +298,7 @@ fn read_table(path: &Path) -> Result<toml::Table, ConfigError> {
 
 /// `GOLDFIN_DATABASE_PASSWORD_FILE` is `database.password_file`; `GOLDFIN_NODE` is `node`.
 fn overlay(table: &mut toml::Table, variable: &str, value: String) -> Result<(), ConfigError> {
-    const SECTIONS: [&str; 6] = ["listen", "tls", "database", "seal", "limits", "ledger"];
+    const SECTIONS: [&str; 7] = ["listen", "tls", "database", "seal", "limits", "ledger", "tuning"];
     let name = variable.trim_start_matches("GOLDFIN_").to_ascii_lowercase();
     let (section, key) = match SECTIONS.iter().find_map(|section| name.strip_prefix(section)?.strip_prefix('_').map(|key| (*section, key)))
     {
@@ -291,7 +306,8 @@ fn overlay(table: &mut toml::Table, variable: &str, value: String) -> Result<(),
         None => (None, name.as_str()),
     };
     let typed = match section {
-        Some("limits") => value.parse().map_or(toml::Value::String(value), toml::Value::Integer),
+        Some("tuning") if key == "coalesce" => value.parse().map_or(toml::Value::String(value), toml::Value::Boolean),
+        Some("limits" | "tuning") => value.parse().map_or(toml::Value::String(value), toml::Value::Integer),
         Some("tls") if key == "client_crls" => {
             toml::Value::Array(value.split(',').map(|path| toml::Value::String(path.trim().to_owned())).collect())
         }
@@ -359,6 +375,24 @@ mod tests {
         }
         let from_variable = load(GOOD, &[("GOLDFIN_LEDGER_SHIP", "/x")]).unwrap();
         assert!(from_variable.ledger.shipping().unwrap().is_some());
+    }
+
+    #[test]
+    fn levers_are_moved_by_file_variable_and_option() {
+        assert_eq!(load(GOOD, &[]).unwrap().tuning, Tuning::default());
+        let moved = Tuning { group: 1, coalesce: false, ..Tuning::default() };
+        let file = format!("{GOOD}\n[tuning]\ngroup = 1\ncoalesce = false");
+        assert_eq!(load(&file, &[]).unwrap().tuning, moved);
+        assert_eq!(load(GOOD, &[("GOLDFIN_TUNING_GROUP", "1"), ("GOLDFIN_TUNING_COALESCE", "false")]).unwrap().tuning, moved);
+        let options = |settings: &[&str]| tuning(&settings.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+        assert_eq!(options(&["group=1", "coalesce=false"]).unwrap(), moved);
+        assert_eq!(options(&[]).unwrap(), Tuning::default());
+        for (wrong, named) in [("group=0", "group"), ("lane_from=0", "lane_from"), ("coalesce=1", "boolean"), ("gruop=1", "gruop")] {
+            let refused = options(&[wrong]).unwrap_err().to_string();
+            assert!(refused.contains(named) && refused.contains("tuning"), "{refused}");
+        }
+        assert!(load(GOOD, &[("GOLDFIN_TUNING_LOOKUP_PART", "many")]).is_err());
+        assert!(load(&format!("{GOOD}\n[tuning]\nlookup_part = 10001"), &[]).unwrap_err().contains("lookup_part"));
     }
 
     #[test]

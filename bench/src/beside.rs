@@ -6,9 +6,10 @@ use hyper::StatusCode;
 use tokio::time::sleep;
 
 use crate::case::{Case, LARGE, encoded_tokens};
+use crate::curve::Asked;
 use crate::figures::{median, percentile};
-use crate::line::Line;
-use crate::load::Bounds;
+use crate::line::{Ask, Line};
+use crate::load::{Bounds, Round};
 use crate::report::Target;
 use crate::side::Party;
 use crate::trouble::Trouble;
@@ -27,16 +28,12 @@ pub async fn beside(party: &mut Party, rounds: usize, time: Duration) -> Result<
         let (mut ratios, mut alone, mut beside, mut took) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for _ in 0..rounds {
             let quiet = percentile(&party.round(case, CONNECTIONS, bounds).await?.latencies, 0.99);
-            let served = async {
-                sleep(time / 4).await;
-                ask_large(&mut line, &large).await
-            };
-            let (round, served) = tokio::join!(party.round(case, CONNECTIONS, bounds), served);
-            let busy = percentile(&round?.latencies, 0.99);
+            let (round, served) = with_large(party, (case, CONNECTIONS), bounds, (&mut line, &large)).await?;
+            let busy = percentile(&round.latencies, 0.99);
             ratios.push(busy / quiet);
             alone.push(quiet);
             beside.push(busy);
-            took.push(served?.as_secs_f64() * 1e3);
+            took.push(served.as_secs_f64() * 1e3);
         }
         let name = case.name();
         let what =
@@ -46,7 +43,22 @@ pub async fn beside(party: &mut Party, rounds: usize, time: Duration) -> Result<
     Ok(targets)
 }
 
-async fn ask_large(line: &mut Line, large: &crate::line::Ask) -> Result<Duration, Trouble> {
+/// A round of single requests with one large request in it; gives how long that took.
+pub async fn with_large(
+    party: &mut Party,
+    (case, connections): Asked,
+    bounds: Bounds,
+    (line, large): (&mut Line, &Ask),
+) -> Result<(Round, Duration), Trouble> {
+    let served = async {
+        sleep(bounds.time / 4).await;
+        ask_large(line, large).await
+    };
+    let (round, served) = tokio::join!(party.round(case, connections, bounds), served);
+    Ok((round?, served?))
+}
+
+async fn ask_large(line: &mut Line, large: &Ask) -> Result<Duration, Trouble> {
     let sent = crate::watch::now();
     let (status, body) = line.ask(large).await?;
     let took = crate::watch::now().duration_since(sent);

@@ -1,5 +1,7 @@
 //! What is asked of the service, and what a right answer is. Every answer is checked: a fast wrong answer stops the benchmark.
 
+use std::collections::HashMap;
+
 use hyper::body::Bytes;
 use hyper::header::HeaderValue;
 use hyper::{Method, StatusCode, Uri};
@@ -15,7 +17,7 @@ pub const BATCH: usize = 1000;
 pub const LARGE: usize = 10_000;
 
 /// What is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Case {
     /// `GET sys/health`: TLS, HTTP and a fixed answer; no caller, no decision, no entry.
     Fixed,
@@ -25,7 +27,40 @@ pub enum Case {
     Decode,
     BatchEncode,
     BatchDecode,
+    /// Who saw values of one person.
+    Disclosures,
+    /// The newest hundred entries of the ledger.
+    NewestEntries,
+    /// The newest hundred entries of an account.
+    EntriesOf,
+    /// One of all secrets that are stored, by a caller with an account and a policy of its own.
+    ReadStored,
+    /// What a caller with an account of its own is.
+    LookupSelf,
+    /// A JWT of one of the accounts becomes an auth token.
+    Login,
+    /// An auth token that nobody was given.
+    Stranger,
+    /// A secret that the caller may not read.
+    Denied,
+    /// Something in the form of a token that no value stands behind.
+    NoToken,
+    /// Of most of these, in turn.
+    Mixed,
 }
+
+/// How many of forty requests of the mixed load are what.
+const MIX: [(Case, usize); 9] = [
+    (Case::ReadSecret, 12),
+    (Case::Encode, 10),
+    (Case::Decode, 10),
+    (Case::WriteSecret, 2),
+    (Case::NoToken, 2),
+    (Case::BatchEncode, 1),
+    (Case::BatchDecode, 1),
+    (Case::Denied, 1),
+    (Case::Stranger, 1),
+];
 
 impl Case {
     pub fn name(self) -> &'static str {
@@ -37,7 +72,33 @@ impl Case {
             Self::Decode => "decode",
             Self::BatchEncode => "encode 1,000",
             Self::BatchDecode => "decode 1,000",
+            Self::Disclosures => "disclosures",
+            Self::NewestEntries => "newest entries",
+            Self::EntriesOf => "entries of one",
+            Self::ReadStored => "read any secret",
+            Self::LookupSelf => "lookup self",
+            Self::Login => "login",
+            Self::Stranger => "unknown caller",
+            Self::Denied => "denied",
+            Self::NoToken => "no such token",
+            Self::Mixed => "mixed",
         }
+    }
+
+    /// What a turn of it is.
+    fn at(self, connection: usize, turn: usize) -> Self {
+        if self != Self::Mixed {
+            return self;
+        }
+        // Neighbours in the list come at different times, and on different connections.
+        let mut place = (connection * 7 + turn * 11) % 40;
+        for (case, share) in MIX {
+            match place.checked_sub(share) {
+                Some(rest) => place = rest,
+                None => return case,
+            }
+        }
+        self
     }
 
     /// How many values one request carries.
@@ -60,22 +121,18 @@ pub enum Left {
 }
 
 /// Something to send and what must come back.
-#[derive(Debug)]
-struct Question {
-    ask: Ask,
+#[derive(Debug, Clone)]
+pub struct Question {
+    pub ask: Ask,
+    pub status: StatusCode,
     /// The right answer holds these, in this order.
-    holds: Vec<String>,
+    pub holds: Vec<String>,
 }
 
 /// All questions, made before the clock runs.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Questions {
-    fixed: Question,
-    reads: Vec<Question>,
-    encodes: Vec<Question>,
-    decodes: Vec<Question>,
-    batch_encodes: Vec<Question>,
-    batch_decodes: Vec<Question>,
+    all: HashMap<Case, Vec<Question>>,
     token: HeaderValue,
 }
 
@@ -103,46 +160,52 @@ impl Questions {
     pub fn new(token: &str, secrets: usize, tokens: &[String], batches: &[Vec<String>]) -> Result<Self, Trouble> {
         let token = HeaderValue::from_str(token)?;
         let asking = Asking { token: token.clone() };
-        let reads = (0..secrets).map(|number| {
-            Ok(Question { ask: asking.get(&hot_path(number))?, holds: vec![format!("\"password\":\"{}\"", secret(number))] })
-        });
+        let reads = (0..secrets)
+            .map(|number| Ok(Question::of(asking.get(&hot_path(number))?, vec![format!("\"password\":\"{}\"", secret(number))])));
         let encodes = (0..tokens.len()).map(|number| {
-            Ok(Question {
-                ask: asking.post("/v1/transform/encode/bench", &json!({ "value": value(number) }))?,
-                holds: vec!["\"encoded_value\":\"".to_owned()],
-            })
+            let ask = asking.post("/v1/transform/encode/bench", &json!({ "value": value(number) }))?;
+            Ok(Question::of(ask, vec!["\"encoded_value\":\"".to_owned()]))
         });
         let decodes = tokens
             .iter()
             .enumerate()
-            .map(|(number, token)| Ok(Question { ask: asking.decode(&json!({ "value": token }))?, holds: vec![decoded(&value(number))] }));
+            .map(|(number, token)| Ok(Question::of(asking.decode(&json!({ "value": token }))?, vec![decoded(&value(number))])));
         let batch_encodes = (0..batches.len()).map(|batch| {
             let input: Vec<Value> = batch_values(batch).map(|value| json!({ "value": value })).collect();
             let ask = asking.post("/v1/transform/encode/bench", &json!({ "batch_input": input }))?;
-            Ok(Question { ask, holds: vec!["\"encoded_value\":\"".to_owned(); BATCH] })
+            Ok(Question::of(ask, vec!["\"encoded_value\":\"".to_owned(); BATCH]))
         });
         let batch_decodes = batches.iter().enumerate().map(|(batch, tokens)| {
             let input: Vec<Value> = tokens.iter().map(|token| json!({ "value": token })).collect();
-            Ok(Question {
-                ask: asking.decode(&json!({ "batch_input": input }))?,
-                holds: batch_values(batch).map(|value| decoded(&value)).collect(),
-            })
+            Ok(Question::of(asking.decode(&json!({ "batch_input": input }))?, batch_values(batch).map(|value| decoded(&value)).collect()))
         });
         let mut health = asking.get("/v1/sys/health")?;
         health.token = None;
-        Ok(Self {
-            fixed: Question { ask: health, holds: vec!["\"sealed\":false".to_owned()] },
-            reads: reads.collect::<Result<_, Trouble>>()?,
-            encodes: encodes.collect::<Result<_, Trouble>>()?,
-            decodes: decodes.collect::<Result<_, Trouble>>()?,
-            batch_encodes: batch_encodes.collect::<Result<_, Trouble>>()?,
-            batch_decodes: batch_decodes.collect::<Result<_, Trouble>>()?,
-            token,
-        })
+        let mut stranger = asking.get(&hot_path(0))?;
+        stranger.token = Some(HeaderValue::from_static("hvs.synthetic-and-unknown"));
+        let refused = |ask, status| Question { ask, status, holds: vec!["\"errors\"".to_owned()] };
+        let all = HashMap::from([
+            (Case::Fixed, vec![Question::of(health, vec!["\"sealed\":false".to_owned()])]),
+            (Case::ReadSecret, reads.collect::<Result<_, Trouble>>()?),
+            (Case::Encode, encodes.collect::<Result<_, Trouble>>()?),
+            (Case::Decode, decodes.collect::<Result<_, Trouble>>()?),
+            (Case::BatchEncode, batch_encodes.collect::<Result<_, Trouble>>()?),
+            (Case::BatchDecode, batch_decodes.collect::<Result<_, Trouble>>()?),
+            (Case::Stranger, vec![refused(stranger, StatusCode::FORBIDDEN)]),
+            (Case::Denied, vec![refused(asking.get("/v1/secret/data/elsewhere/of-others")?, StatusCode::FORBIDDEN)]),
+            (Case::NoToken, vec![refused(asking.decode(&json!({ "value": "pii_synthetic" }))?, StatusCode::BAD_REQUEST)]),
+        ]);
+        Ok(Self { all, token })
+    }
+
+    /// Lets one more case be asked.
+    pub fn add(&mut self, case: Case, questions: Vec<Question>) {
+        self.all.insert(case, questions);
     }
 
     /// The request of one connection's turn. Connections begin at different places and never write to the same secret.
     pub fn ask(&self, case: Case, connection: usize, turn: usize) -> Result<Ask, Trouble> {
+        let case = case.at(connection, turn);
         if case == Case::WriteSecret {
             let body = json!({ "data": { "password": secret(turn) } });
             return self.asking().post(&format!("/v1/secret/data/bench/written-{connection}"), &body);
@@ -152,15 +215,17 @@ impl Questions {
 
     /// Whether the answer of that turn is the right one.
     pub fn check(&self, case: Case, connection: usize, turn: usize, status: StatusCode, body: &Bytes) -> Result<Left, Trouble> {
+        let case = case.at(connection, turn);
         let wrong = |what: &str| Err(Trouble(format!("{}: {what}; status {status}, {} bytes", case.name(), body.len())));
-        if status != StatusCode::OK {
-            return wrong("the status is not 200");
-        }
         let text = std::str::from_utf8(body)?;
         if case == Case::WriteSecret {
-            return if text.contains("\"version\":") { Ok(Left::Nothing) } else { wrong("no version in the answer") };
+            let written = status == StatusCode::OK && text.contains("\"version\":");
+            return if written { Ok(Left::Nothing) } else { wrong("no version in the answer") };
         }
         let (number, question) = self.question(case, connection, turn)?;
+        if status != question.status {
+            return wrong("the status is another one");
+        }
         let mut rest = text;
         for held in &question.holds {
             match rest.split_once(held.as_str()) {
@@ -211,17 +276,19 @@ impl Questions {
     }
 
     fn question(&self, case: Case, connection: usize, turn: usize) -> Result<(usize, &Question), Trouble> {
-        let all = match case {
-            Case::Fixed => std::slice::from_ref(&self.fixed),
-            Case::ReadSecret => &self.reads,
-            Case::Encode => &self.encodes,
-            Case::Decode => &self.decodes,
-            Case::BatchEncode => &self.batch_encodes,
-            Case::BatchDecode => &self.batch_decodes,
-            Case::WriteSecret => return Err(Trouble::new("writes are made turn by turn")),
-        };
-        let number = (connection * 61 + turn) % all.len().max(1);
-        all.get(number).map(|question| (number, question)).ok_or_else(|| Trouble::new("there is nothing to ask"))
+        let nothing = || Trouble(format!("there is nothing to ask for `{}`", case.name()));
+        let all = self.all.get(&case).ok_or_else(nothing)?;
+        // Apart, so that not all ask for the same at the same time.
+        let apart = (all.len() / 64).max(61);
+        let number = (connection * apart + turn) % all.len().max(1);
+        all.get(number).map(|question| (number, question)).ok_or_else(nothing)
+    }
+}
+
+impl Question {
+    /// One that is answered with 200.
+    pub fn of(ask: Ask, holds: Vec<String>) -> Self {
+        Self { ask, status: StatusCode::OK, holds }
     }
 }
 
@@ -279,6 +346,15 @@ mod tests {
         assert!(!check(Case::Decode, 1, StatusCode::SERVICE_UNAVAILABLE, r#"{"data":{"decoded_value":"900-00-0001"}}"#));
         assert!(!check(Case::ReadSecret, 0, StatusCode::OK, r#"{"password":"synthetic-password-of-the-benchmark-000001"}"#));
         assert!(!check(Case::WriteSecret, 0, StatusCode::OK, "{}"));
+    }
+
+    #[test]
+    fn the_mixed_load_is_made_of_all_its_parts() {
+        let turns: Vec<Case> = (0..40).map(|turn| Case::Mixed.at(3, turn)).collect();
+        for (case, share) in MIX {
+            assert_eq!(turns.iter().filter(|turn| **turn == case).count(), share, "{}", case.name());
+        }
+        assert_eq!(Case::Encode.at(3, 7), Case::Encode);
     }
 
     #[test]

@@ -15,6 +15,19 @@ use crate::watch::now;
 /// The shape of a token's row, once more, for the other side of R5.
 const COPY: &str = "CREATE TABLE bench_raw (LIKE pii_token INCLUDING ALL); INSERT INTO bench_raw SELECT * FROM pii_token";
 
+/// Real entries that the copies are made of: the newest of each kind, of a person where there is one.
+const TEMPLATES: &str = "CREATE TABLE IF NOT EXISTS bench_entry AS
+    SELECT row_number() OVER () - 1 AS number, e.* FROM (
+        SELECT DISTINCT ON (action) action, account, resource, decision, subject, body FROM ledger_entry
+        WHERE action IN ('read_secret', 'encode', 'decode') AND decision = 'granted' AND change IS NULL
+        ORDER BY action, subject IS NULL, stream, seq DESC
+    ) e;
+    ANALYZE bench_entry";
+
+/// The stream of the copies. It ends where its head says; no node claims it.
+const STREAM: &str = "INSERT INTO ledger_stream (node) VALUES ('bench') ON CONFLICT DO NOTHING;
+    INSERT INTO ledger_head (stream, seq, mac) SELECT stream, 0, '' FROM ledger_stream WHERE node = 'bench' ON CONFLICT DO NOTHING";
+
 /// Rows of one transaction of a fill.
 const STRETCH: i64 = 100_000;
 
@@ -92,6 +105,64 @@ impl Database {
             .await?;
         }
         self.run("VACUUM (ANALYZE) pii_token").await?;
+        self.run("CHECKPOINT").await
+    }
+
+    /// Entries of all streams.
+    pub async fn entries(&mut self) -> Result<i64, Trouble> {
+        self.number("SELECT sum(seq)::bigint FROM ledger_head").await
+    }
+
+    /// Bytes of the entries' partitions with their indexes.
+    pub async fn ledger_size(&mut self) -> Result<i64, Trouble> {
+        self.number("SELECT sum(pg_total_relation_size(relid))::bigint FROM pg_partition_tree('ledger_entry')").await
+    }
+
+    /// Whom the newest entry names.
+    pub async fn newest_account(&mut self) -> Result<String, Trouble> {
+        let query = "SELECT account FROM ledger_entry ORDER BY time DESC, seq DESC LIMIT 1";
+        Ok(sqlx::query_scalar(query).fetch_one(&mut self.connection).await?)
+    }
+
+    /// Adds copies of entries to a stream of their own until the ledger has `wanted`, over the time of this month; the last of `most`
+    /// would be of now. One in a thousand copies is of the same account, one in a hundred thousand of the same person.
+    pub async fn fill_ledger(&mut self, wanted: i64, most: i64) -> Result<(), Trouble> {
+        let missing = wanted - self.entries().await?;
+        if missing <= 0 {
+            return Ok(());
+        }
+        self.run(TEMPLATES).await?;
+        self.run(STREAM).await?;
+        let (stream, last): (i32, i64) =
+            sqlx::query_as("SELECT stream, seq FROM ledger_stream JOIN ledger_head USING (stream) WHERE node = 'bench'")
+                .fetch_one(&mut self.connection)
+                .await?;
+        for from in (last + 1..=last + missing).step_by(usize::try_from(STRETCH)?) {
+            sqlx::query(
+                "INSERT INTO ledger_entry (stream, seq, time, request, account, action, resource, decision, subject, change, body, mac)
+                 SELECT $1, g, at.time, (at.millis || '7' || substr(md5(g::text), 1, 19))::uuid, 'account-' || g % 1000, t.action, t.resource,
+                        t.decision, CASE WHEN t.subject IS NOT NULL THEN sha256(int8send(g % 100000)) END, NULL, t.body, sha256(int8send(g))
+                 FROM generate_series($2::bigint, $3::bigint) g
+                 JOIN bench_entry t ON t.number = g % (SELECT count(*) FROM bench_entry),
+                 LATERAL (SELECT begins + (created - begins) * (g::float8 / $4) AS time
+                          FROM (SELECT created, date_trunc('month', created) AS begins FROM ledger_stream WHERE stream = $1) s) w,
+                 LATERAL (SELECT w.time, lpad(to_hex((extract(epoch FROM w.time) * 1000)::bigint), 12, '0') AS millis) at",
+            )
+            .bind(stream)
+            .bind(from)
+            .bind((from + STRETCH - 1).min(last + missing))
+            .bind(most)
+            .execute(&mut self.connection)
+            .await?;
+        }
+        self.run("VACUUM (ANALYZE) ledger_entry").await?;
+        sqlx::query(
+            "UPDATE ledger_head SET (seq, mac) = (SELECT seq, mac FROM ledger_entry WHERE stream = $1 ORDER BY seq DESC LIMIT 1)
+             WHERE stream = $1",
+        )
+        .bind(stream)
+        .execute(&mut self.connection)
+        .await?;
         self.run("CHECKPOINT").await
     }
 

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::Options;
 use crate::case::Case;
 use crate::database::Database;
@@ -11,6 +13,7 @@ use crate::load::Bounds;
 use crate::report::Measured;
 use crate::run::find;
 use crate::side::{Party, Side};
+use crate::svg::Panel;
 use crate::trouble::Trouble;
 
 const CONNECTIONS: usize = 64;
@@ -30,6 +33,9 @@ pub struct Stage {
     /// Bytes of WAL per token that was encoded one by one, with the entry of its request.
     pub wal: f64,
 }
+
+/// What a panel shows.
+type Figure = fn(&Stage) -> f64;
 
 /// As it is, then with 100 thousand tokens, 1 million and so on, up to the number that was asked for.
 pub async fn measure(options: &Options, database: &mut Database, parties: &mut [Party]) -> Result<Vec<Stage>, Trouble> {
@@ -84,7 +90,25 @@ pub fn table(curve: &[Stage]) -> String {
     text
 }
 
+pub fn panels(curve: &[Stage]) -> Vec<Panel> {
+    let figures: [(&str, Figure); 5] = [
+        ("encodes per second, 64 connections", |stage| stage.rate),
+        ("as a share of the rate with few tokens", |stage| stage.share),
+        ("p99 of an encode, microseconds", |stage| stage.p99),
+        ("bytes per token, table and indexes", |stage| stage.bytes),
+        ("bytes of WAL per token, with its ledger entry", |stage| stage.wal),
+    ];
+    figures.into_iter().map(|(title, figure)| Panel::new(title, curve.iter().map(|stage| (stage.tokens, figure(stage))))).collect()
+}
+
+pub fn json(curve: &[Stage]) -> Value {
+    let stages = curve.iter().map(|stage| {
+        json!({ "tokens": stage.tokens, "rate": stage.rate, "share": stage.share, "p99_us": stage.p99, "bytes": stage.bytes, "wal": stage.wal })
+    });
+    stages.collect()
+}
+
 /// For a division; exact up to 2^32 and some, good enough above.
-fn real(number: i64) -> Result<f64, Trouble> {
+pub fn real(number: i64) -> Result<f64, Trouble> {
     Ok(count(usize::try_from(number / 1024)?) * 1024.0 + count(usize::try_from(number % 1024)?))
 }

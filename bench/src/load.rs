@@ -38,6 +38,8 @@ pub struct Round {
 /// Connections that stay open from round to round.
 pub struct Lines {
     door: Door,
+    /// Whether each request gets a new one.
+    unkept: bool,
     open: Vec<Line>,
 }
 
@@ -51,7 +53,11 @@ struct Done {
 
 impl Lines {
     pub fn new(door: Door) -> Self {
-        Self { door, open: Vec::new() }
+        Self { door, unkept: false, open: Vec::new() }
+    }
+
+    pub fn unkept(&self) -> Self {
+        Self { door: self.door.clone(), unkept: true, open: Vec::new() }
     }
 
     pub fn door(&self) -> &Door {
@@ -77,7 +83,7 @@ impl Lines {
         let began = now();
         for (connection, line) in self.open.drain(..connections).enumerate() {
             tasks.spawn(ask_on(
-                line,
+                (line, self.unkept.then(|| self.door.clone())),
                 case,
                 connection,
                 (began + bounds.time, bounds.refusals),
@@ -116,7 +122,7 @@ impl Lines {
 }
 
 async fn ask_on(
-    mut line: Line,
+    (mut line, door): (Line, Option<Door>),
     case: Case,
     connection: usize,
     (until, refusals): (Instant, bool),
@@ -130,6 +136,9 @@ async fn ask_on(
         let sent = now();
         if sent >= until || left_to_ask.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err() {
             return Ok(Done { line, latencies, refused, left });
+        }
+        if let Some(door) = &door {
+            line = door.connect().await?;
         }
         let (status, body) = line.ask(&ask).await?;
         let took = u32::try_from(now().duration_since(sent).as_micros()).unwrap_or(u32::MAX);

@@ -4,10 +4,14 @@
 
 mod beside;
 mod case;
+mod curve;
 mod database;
 mod decide;
+mod entries;
 mod figures;
 mod growth;
+mod issuer;
+mod levers;
 mod line;
 mod load;
 mod naive;
@@ -20,6 +24,8 @@ mod report;
 mod run;
 mod service;
 mod side;
+mod soak;
+mod stored;
 mod svg;
 mod trouble;
 mod verify;
@@ -54,15 +60,33 @@ struct Options {
     /// Fill up in steps of ten and measure at each; takes some 4 GB of disk
     #[arg(long, conflicts_with = "quick")]
     full: bool,
-    /// Draw the curves of --full here
-    #[arg(long, requires = "full")]
-    svg: Option<PathBuf>,
+    /// Only this curve of --full, without the tables; may be given again
+    #[arg(long, value_enum, value_name = "CURVE", conflicts_with_all = ["quick", "full"])]
+    curve: Vec<Curve>,
+    /// So many entries at the end of the curve of the ledger; ten million take some 12 GB of disk
+    #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u32).range(100_000..=100_000_000))]
+    entries: u32,
+    /// So many secrets and as many accounts at the end of the curve of what is stored
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1000..=1_000_000))]
+    stored: u32,
+    /// Policies stored in that curve
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=5000))]
+    policies: u32,
+    /// Only a mixed load over 16 connections for so many minutes; takes some gigabytes of disk for each ten
+    #[arg(long, value_name = "MINUTES", conflicts_with_all = ["quick", "full", "curve"])]
+    soak: Option<f64>,
+    /// Only the levers of speed: the same cases with each and without it
+    #[arg(long, conflicts_with_all = ["quick", "full", "curve", "soak"])]
+    levers: bool,
+    /// Draw the curves into this folder
+    #[arg(long, value_name = "FOLDER")]
+    plots: Option<PathBuf>,
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Seconds of each case in each round
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
-    /// Only cases whose name begins so
+    /// Only cases whose name begins so; with --levers also levers
     #[arg(long)]
     only: Vec<String>,
     /// Only with so many connections
@@ -73,7 +97,25 @@ struct Options {
     json: Option<PathBuf>,
 }
 
+/// What grows in a run with --full, besides the tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Curve {
+    /// Audited requests and questions to the ledger while it grows
+    Entries,
+    /// Requests and starts with many secrets, accounts and policies
+    Stored,
+}
+
 impl Options {
+    /// Whether the cases of the targets are run.
+    fn tables(&self) -> bool {
+        self.curve.is_empty() && self.soak.is_none() && !self.levers
+    }
+
+    fn wants(&self, curve: Curve) -> bool {
+        self.full || self.curve.contains(&curve)
+    }
+
     fn tokens(&self) -> i64 {
         self.fill.map_or(if self.full { 10_000_000 } else { 100_000 }, i64::from)
     }
@@ -99,6 +141,9 @@ fn prepare(options: &Options) -> Result<(), Trouble> {
     }
     if options.rounds == 0 || !(0.05..=600.0).contains(&options.seconds) {
         return Err(Trouble::new("rounds must be at least 1, seconds between 0.05 and 600"));
+    }
+    if options.soak.is_some_and(|minutes| !(0.1..=1440.0).contains(&minutes)) {
+        return Err(Trouble::new("minutes must be between 0.1 and 1440"));
     }
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;

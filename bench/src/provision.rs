@@ -19,7 +19,7 @@ const TOKENS: usize = 4000;
 const BATCHES: usize = 16;
 
 /// What the caller of the benchmark may do, as a service's policy would say it.
-const POLICY: &str = r#"
+pub const POLICY: &str = r#"
 @id("secrets")
 permit (principal in Group::"bench", action in [Action::"read_secret", Action::"write_secret"], resource in Folder::"secret/bench");
 
@@ -32,14 +32,14 @@ when { resource has class && ["name", "phone"].contains(resource.class) && conte
 "#;
 
 /// Whoever provisions.
-struct Provisioner {
+pub struct Provisioner {
     line: Line,
     token: HeaderValue,
 }
 
 /// Sets everything up as root and gives the questions of a caller of its own.
 pub async fn provision(door: &Door, root: &str) -> Result<Questions, Trouble> {
-    let mut provisioner = Provisioner { line: door.connect().await?, token: HeaderValue::from_str(root)? };
+    let mut provisioner = Provisioner::new(door, root).await?;
     provisioner.post("sys/mounts/transform", &json!({ "type": "transform" })).await?;
     let settings = json!({ "class": "name", "allowed_roles": "*", "purposes": ["claims", "support"] });
     provisioner.post("transform/transformations/tokenization/bench", &settings).await?;
@@ -54,13 +54,13 @@ pub async fn provision(door: &Door, root: &str) -> Result<Questions, Trouble> {
 
 /// The same for the naive service, which has one caller and no policies.
 pub async fn provision_naive(door: &Door, token: &str) -> Result<Questions, Trouble> {
-    let mut provisioner = Provisioner { line: door.connect().await?, token: HeaderValue::from_str(token)? };
+    let mut provisioner = Provisioner::new(door, token).await?;
     provisioner.questions(token).await
 }
 
 /// Encodes values of nine characters, a thousand a request.
 pub async fn encode_short(door: &Door, root: &str, batches: usize) -> Result<(), Trouble> {
-    let mut provisioner = Provisioner { line: door.connect().await?, token: HeaderValue::from_str(root)? };
+    let mut provisioner = Provisioner::new(door, root).await?;
     for batch in 0..batches {
         provisioner.encode((0..1000).map(|at| format!("{:09}", 900_000_000 + batch * 1000 + at))).await?;
     }
@@ -73,6 +73,10 @@ pub fn health(token: HeaderValue) -> Result<Ask, Trouble> {
 }
 
 impl Provisioner {
+    pub async fn new(door: &Door, token: &str) -> Result<Self, Trouble> {
+        Ok(Self { line: door.connect().await?, token: HeaderValue::from_str(token)? })
+    }
+
     async fn questions(&mut self, token: &str) -> Result<Questions, Trouble> {
         for number in 0..HOT {
             let path = hot_path(number);
@@ -90,13 +94,22 @@ impl Provisioner {
         Questions::new(token, HOT, &tokens, &batches)
     }
 
-    async fn post(&mut self, path: &str, body: &Value) -> Result<Bytes, Trouble> {
+    pub async fn post(&mut self, path: &str, body: &Value) -> Result<Bytes, Trouble> {
+        self.ask(path, body, None).await
+    }
+
+    /// As a caller who says what for.
+    pub async fn reveal(&mut self, path: &str, body: &Value) -> Result<Bytes, Trouble> {
+        self.ask(path, body, Some(HeaderValue::from_static("claims"))).await
+    }
+
+    async fn ask(&mut self, path: &str, body: &Value, purpose: Option<HeaderValue>) -> Result<Bytes, Trouble> {
         let ask = Ask {
             method: Method::POST,
             path: format!("/v1/{path}").parse::<Uri>()?,
             body: Bytes::from(serde_json::to_vec(body)?),
             token: Some(self.token.clone()),
-            purpose: None,
+            purpose,
         };
         let (status, answer) = self.line.ask(&ask).await?;
         if status.is_success() { Ok(answer) } else { Err(Trouble(format!("{path}: {status} {}", String::from_utf8_lossy(&answer)))) }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::case::Case;
 use crate::figures::{count, median, percentile};
@@ -194,7 +194,8 @@ pub fn shortfalls(targets: &[Target]) -> String {
     if text.is_empty() { "everything is as wanted\n".to_owned() } else { format!("short of what is wanted:\n{text}") }
 }
 
-pub fn json(cells: &[Cell], targets: &[Target]) -> Value {
+/// Everything; `more` beside the cells and the targets.
+pub fn json(cells: &[Cell], targets: &[Target], more: &Map<String, Value>) -> Value {
     let cells: Vec<Value> = cells
         .iter()
         .map(|cell| {
@@ -210,7 +211,9 @@ pub fn json(cells: &[Cell], targets: &[Target]) -> Value {
         .iter()
         .map(|target| json!({ "id": target.id, "what": target.what, "measured": target.measured, "must": target.must, "wanted": target.wanted }))
         .collect();
-    json!({ "cells": cells, "targets": targets })
+    let mut all = Map::from_iter([("cells".to_owned(), cells.into()), ("targets".to_owned(), targets.into())]);
+    all.extend(more.clone());
+    Value::Object(all)
 }
 
 #[cfg(test)]

@@ -4,13 +4,18 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::Options;
+use serde_json::{Map, Value};
+use tokio::runtime::Runtime;
+
 use crate::beside::beside;
 use crate::case::Case;
+use crate::curve::{self, Stage};
 use crate::database::Database;
 use crate::decide::Decisions;
+use crate::entries;
 use crate::figures::{count, median};
-use crate::growth::{self, Stage};
+use crate::growth;
+use crate::levers;
 use crate::line::Door;
 use crate::load::Bounds;
 use crate::naive::Naive;
@@ -21,9 +26,12 @@ use crate::raw::Raw;
 use crate::report::{self, Cell, Measured, Target};
 use crate::service::Service;
 use crate::side::{Party, Side};
-use crate::svg;
+use crate::soak;
+use crate::stored;
+use crate::svg::{self, Axis, Panel};
 use crate::trouble::Trouble;
 use crate::verify::Verified;
+use crate::{Curve, Options};
 
 /// Most requests of one round, whatever its time.
 const MOST_REQUESTS: u64 = 400_000;
@@ -48,16 +56,53 @@ struct Told {
     cells: Vec<Cell>,
     targets: Vec<Target>,
     notes: Vec<String>,
+    /// Figures of other forms, for the JSON.
+    more: Map<String, Value>,
+}
+
+impl Told {
+    /// A curve beside the tables: `grows` says what its stages count, `little` what the other node has.
+    fn curve(&mut self, options: &Options, name: &'static str, (grows, little): (&str, &str), curve: &[Stage]) -> Result<(), Trouble> {
+        self.notes.push(curve::table(grows, little, curve));
+        self.more.insert(name.to_owned(), curve::json(curve));
+        draw(options, name, Axis::Stored, 3, &curve::panels(curve))
+    }
 }
 
 pub fn run(options: &Options) -> Result<(), Trouble> {
+    // One thread, so that the load client takes no more than its core.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut told = if options.tables() { tables(options, &runtime)? } else { Told::default() };
+    if options.wants(Curve::Entries) {
+        let curve = runtime.block_on(entries::measure(options))?;
+        told.curve(options, "entries", ("entries", "few"), &curve)?;
+    }
+    if options.wants(Curve::Stored) {
+        let curve = runtime.block_on(stored::measure(options))?;
+        told.curve(options, "stored", ("stored", "few"), &curve)?;
+        told.notes.push(format!("stored: secrets, and as many accounts; {} policies, on the node with few 20", options.policies));
+    }
+    if let Some(minutes) = options.soak {
+        let soak = runtime.block_on(soak::measure(options, minutes))?;
+        told.notes.push(soak.table());
+        told.more.insert("soak".to_owned(), soak.json());
+        draw(options, "soak", Axis::Minutes, 1, &soak.panels())?;
+    }
+    if options.levers {
+        let levers = runtime.block_on(levers::measure(options))?;
+        told.notes.push(levers::table(&levers));
+        told.more.insert("levers".to_owned(), levers::json(&levers));
+    }
+    tell(options, &told)
+}
+
+/// The cases of the targets, beside the other sides.
+fn tables(options: &Options, runtime: &Runtime) -> Result<Told, Trouble> {
     let folder = options.folder.join("goldfin");
     let (first, from_nothing) = Service::start(&options.goldfin, &folder)?;
     first.stop()?;
     let (service, again) = Service::start(&options.goldfin, &folder)?;
     let idle = process::resident(service.process_id())?;
-    // One thread, so that the load client takes no more than its core.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut told = runtime.block_on(measure(options, &service, idle))?;
     let verified = Verified::measure(&options.goldfin, &service)?;
     service.stop()?;
@@ -69,18 +114,22 @@ pub fn run(options: &Options) -> Result<(), Trouble> {
     told.targets.push(Target::at_least("R15", what, verified.per_second(), 200_000.0, 500_000.0));
     told.notes.push(format!("decision: {:.1} us with 20 policies stored, {:.1} us with 2,000", decisions.few, decisions.many));
     told.targets.sort_by_key(|target| target.id.trim_start_matches('R').parse::<u32>().unwrap_or(u32::MAX));
-    tell(options, &told)
+    Ok(told)
 }
 
 fn tell(options: &Options, told: &Told) -> Result<(), Trouble> {
     let mut out = std::io::stdout();
-    writeln!(out, "{}\n{}", report::table(&told.cells), report::targets_table(&told.targets))?;
+    if options.tables() {
+        writeln!(out, "{}\n{}", report::table(&told.cells), report::targets_table(&told.targets))?;
+    }
     for note in &told.notes {
         writeln!(out, "{note}")?;
     }
-    writeln!(out, "\n{}", report::shortfalls(&told.targets))?;
+    if options.tables() {
+        writeln!(out, "\n{}", report::shortfalls(&told.targets))?;
+    }
     if let Some(file) = &options.json {
-        std::fs::write(file, serde_json::to_vec_pretty(&report::json(&told.cells, &told.targets))?)?;
+        std::fs::write(file, serde_json::to_vec_pretty(&report::json(&told.cells, &told.targets, &told.more))?)?;
     }
     Ok(())
 }
@@ -94,7 +143,8 @@ async fn measure(options: &Options, service: &Service, idle: u64) -> Result<Told
     if options.full {
         let curve = growth::measure(options, &mut database, &mut sides.parties).await?;
         told.notes.push(growth::table(&curve));
-        draw(options, &curve)?;
+        told.more.insert("tokens".to_owned(), growth::json(&curve));
+        draw(options, "growth", Axis::Stored, 2, &growth::panels(&curve))?;
     }
     database.fill(options.tokens()).await?;
     if sides.wants(Side::Raw) {
@@ -208,11 +258,11 @@ pub fn find(parties: &mut [Party], side: Side) -> Result<&mut Party, Trouble> {
     parties.iter_mut().find(|party| party.side == side).ok_or_else(|| Trouble(format!("the side `{}` was not started", side.name())))
 }
 
-fn door(service: &Service) -> Result<Door, Trouble> {
+pub fn door(service: &Service) -> Result<Door, Trouble> {
     Door::new(service.variable("VAULT_ADDR")?, Path::new(service.variable("VAULT_CACERT")?))
 }
 
-async fn party(side: Side, service: &Service) -> Result<Party, Trouble> {
+pub async fn party(side: Side, service: &Service) -> Result<Party, Trouble> {
     let door = door(service)?;
     let questions = provision::provision(&door, service.variable("VAULT_TOKEN")?).await?;
     Ok(Party::new(side, door, questions, service.processes()?))
@@ -248,13 +298,14 @@ async fn latency(options: &Options, database: &mut Database, goldfin: &mut Party
     Ok(targets)
 }
 
-fn draw(options: &Options, curve: &[Stage]) -> Result<(), Trouble> {
-    if let Some(file) = &options.svg {
-        std::fs::write(file, svg::growth(curve))?;
+/// Into the folder of the plots, where one is wanted.
+fn draw(options: &Options, name: &str, axis: Axis, columns: u8, panels: &[Panel]) -> Result<(), Trouble> {
+    if let Some(folder) = &options.plots {
+        std::fs::write(folder.join(name).with_extension("svg"), svg::plot(axis, columns, panels))?;
     }
     Ok(())
 }
 
-fn megabytes(kilobytes: u64) -> f64 {
+pub fn megabytes(kilobytes: u64) -> f64 {
     count(usize::try_from(kilobytes).unwrap_or(usize::MAX)) / 1024.0
 }

@@ -30,6 +30,11 @@ pub struct Service {
 impl Service {
     /// Starts `binary` on `folder/data`; gives how long it took to be ready.
     pub fn start(binary: &Path, folder: &Path) -> Result<(Self, Duration), Trouble> {
+        Self::start_tuned(binary, folder, &[])
+    }
+
+    /// The same with levers moved.
+    pub fn start_tuned(binary: &Path, folder: &Path, tuning: &[&str]) -> Result<(Self, Duration), Trouble> {
         // The user of PostgreSQL has to get through it.
         fs::create_dir_all(folder)?;
         fs::set_permissions(folder, Permissions::from_mode(0o711))?;
@@ -42,6 +47,7 @@ impl Service {
             .arg(folder.join("data"))
             .arg("--env-file")
             .arg(&env_file)
+            .args(tuning.iter().flat_map(|setting| ["--tuning", *setting]))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -98,6 +104,16 @@ impl Service {
 
     /// Asks it to stop and waits until it and its PostgreSQL are gone.
     pub fn stop(mut self) -> Result<(), Trouble> {
+        self.end()
+    }
+
+    /// Where it was started.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Like [`Self::stop`], for whoever starts another in its place.
+    pub fn halt(&mut self) -> Result<(), Trouble> {
         self.end()
     }
 

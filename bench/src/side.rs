@@ -48,6 +48,11 @@ impl Party {
         Self { side, lines: Lines::new(door), questions: Arc::new(questions), processes }
     }
 
+    /// The same, with a new connection for each request.
+    pub fn unkept(&self) -> Self {
+        Self { side: self.side, lines: self.lines.unkept(), questions: Arc::clone(&self.questions), processes: self.processes }
+    }
+
     pub fn questions(&self) -> &Questions {
         &self.questions
     }

@@ -22,9 +22,6 @@ use super::checkpointer::Committed;
 use super::entry::Prepared;
 use super::receipt::Receipt;
 
-/// The most requests in one group.
-const GROUP: usize = 1000;
-
 /// The most new tokens that ride in a group with others; a larger batch is committed by itself.
 const GROUP_TOKENS: usize = 4000;
 
@@ -69,14 +66,15 @@ impl Writer {
 
     /// Runs until every sender is gone and nothing waits.
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Item>) {
-        let mut taken = Vec::with_capacity(GROUP);
+        let group = self.access.tuning.group;
+        let mut taken = Vec::with_capacity(group);
         loop {
             if self.waiting.is_empty() {
-                if queue.recv_many(&mut taken, GROUP).await == 0 {
+                if queue.recv_many(&mut taken, group).await == 0 {
                     return;
                 }
             } else {
-                while taken.len() < GROUP {
+                while taken.len() < group {
                     let Ok(item) = queue.try_recv() else { break };
                     taken.push(item);
                 }
@@ -94,7 +92,7 @@ impl Writer {
         }
         let mut tokens = tokens_of(&front);
         let mut group = vec![front];
-        while group.len() < GROUP {
+        while group.len() < self.access.tuning.group {
             match self.waiting.front() {
                 Some(next) if !matches!(next.pending, Pending::Transaction(_)) && tokens + tokens_of(next) <= GROUP_TOKENS => {
                     tokens += tokens_of(next);

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::audit::high_water::HighWater;
 use crate::boot::{self, BootError, Node, Running};
-use crate::config::{Ledger, WitnessedBy};
+use crate::config::{self, Ledger, WitnessedBy};
 use crate::gate::request::{Credential, Peer, Request, Wanted};
 use crate::gate::{Gate, LedgerAnchor};
 use crate::http::limits::Limits;
@@ -83,6 +83,9 @@ pub struct DevOptions {
     /// Let the private PostgreSQL log every statement with its parameters, to see that no secret is in them
     #[arg(long)]
     log_statements: bool,
+    /// Move a lever of speed, as in the configuration's `[tuning]`, to see what it is worth; may be given again
+    #[arg(long, value_name = "KEY=VALUE")]
+    tuning: Vec<String>,
 }
 
 fn parse_moment(text: &str) -> Result<Timestamp, String> {
@@ -119,7 +122,7 @@ async fn serve(
     let server = certificates.server();
     let address_file = folder.join("address");
     let node = Node {
-        access: Access { options: postgres.url_app(), pool: 12 },
+        access: Access { options: postgres.url_app(), pool: 12, tuning: config::tuning(&options.tuning).map_err(BootError::new)? },
         node: "dev".to_owned(),
         erasures: Some(folder.join("erasures")),
         key_file: Some(folder.join("unseal.key")),

@@ -19,3 +19,4 @@ pub mod quota;
 pub mod reading;
 pub mod reply;
 pub mod text;
+pub mod tuning;

@@ -9,6 +9,8 @@ use sqlx::postgres::PgPoolOptions;
 pub use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
+use crate::model::tuning::Tuning;
+
 use super::Store;
 use super::error::StoreError;
 use super::ledger::WriterConnection;
@@ -32,6 +34,7 @@ impl std::error::Error for Refusal {}
 pub struct Access {
     pub options: PgConnectOptions,
     pub pool: u32,
+    pub tuning: Tuning,
 }
 
 impl Access {
@@ -68,7 +71,7 @@ impl Access {
             .connect_with(self.session())
             .await
             .map_err(|error| unreachable_database(&error))?;
-        Ok(Store::from_pool(pool))
+        Ok(Store::from_pool(pool, self.tuning))
     }
 
     /// Makes the checks of [`Access::open`] on a new connection, which sees what was changed since. The outer error: there is none.
@@ -115,7 +118,7 @@ pub async fn open_for_reading(options: PgConnectOptions) -> Result<Store, Refusa
         .connect_with(options)
         .await
         .map_err(|error| unreachable_database(&error))?;
-    Ok(Store::from_pool(pool))
+    Ok(Store::from_pool(pool, Tuning::default()))
 }
 
 /// Only where there is no other way: what a view shows, its owner decides.

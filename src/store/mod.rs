@@ -43,6 +43,8 @@ use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::model::tuning::Tuning;
+
 use error::StoreError;
 
 pub(crate) type Transaction = sqlx::Transaction<'static, Postgres>;
@@ -56,12 +58,17 @@ pub struct Store {
     pool: PgPool,
     /// Large requests that may hold a connection each while they work; the others are for everybody else.
     lanes: Arc<Semaphore>,
+    tuning: Tuning,
 }
 
 impl Store {
-    pub(crate) fn from_pool(pool: PgPool) -> Self {
+    pub(crate) fn from_pool(pool: PgPool, tuning: Tuning) -> Self {
         let connections = usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX);
-        Self { pool, lanes: Arc::new(Semaphore::new((connections / LANES_OF).max(1))) }
+        Self { pool, lanes: Arc::new(Semaphore::new((connections / LANES_OF).max(1))), tuning }
+    }
+
+    pub(crate) fn tuning(&self) -> &Tuning {
+        &self.tuning
     }
 
     pub(crate) async fn connection(&self) -> Result<PoolConnection<Postgres>, StoreError> {

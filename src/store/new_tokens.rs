@@ -12,9 +12,6 @@ use super::subject;
 use super::transform::NewTokens;
 use super::work::Work;
 
-/// From so many tokens on, a request copies them in a transaction of its own.
-const MANY: usize = 256;
-
 const COPY: &str = "COPY public.pii_token (transformation, id, subject, expires, value, metadata, secret) FROM STDIN (FORMAT binary)";
 
 const COLUMNS: i16 = 7;
@@ -31,7 +28,7 @@ const EPOCH: OffsetDateTime = datetime!(2000-01-01 00:00 UTC);
 pub async fn add(work: &mut Work, mut new: NewTokens) -> Result<(), StoreError> {
     let mut tokens = work.take_riding();
     tokens.append(&mut new);
-    if tokens.len() >= MANY {
+    if tokens.len() >= work.store().tuning().lane_from {
         let subjects = tokens.distinct_subjects();
         let mut making = Making::begin(work, tokens.len(), &subjects).await?;
         making.tokens = tokens;
@@ -68,7 +65,7 @@ pub struct Making<'work> {
 impl<'work> Making<'work> {
     /// For `count` tokens. Where they are many, their subjects are kept alive until the work's transaction ends.
     pub async fn begin(work: &'work mut Work, count: usize, subjects: &[i64]) -> Result<Self, StoreError> {
-        if count < MANY {
+        if count < work.store().tuning().lane_from {
             return Ok(Self { tokens: NewTokens::with_capacity(count), copy: None, rows: Vec::new() });
         }
         work.lane().await?;

@@ -22,9 +22,6 @@ const WORKERS: usize = 2;
 /// The most ids in one statement.
 const GATHERED: usize = 512;
 
-/// The ids of one part of a batch.
-const PART: usize = 256;
-
 /// Parts of a batch that are under way beside the one that is worked on.
 const AHEAD: usize = 2;
 
@@ -45,6 +42,9 @@ pub struct TokenLookup {
 impl TokenLookup {
     /// One token by its id.
     pub async fn find(&self, store: &Store, id: i64) -> Answer {
+        if !store.tuning().coalesce {
+            return Ok(find(store, &[id]).await?.pop());
+        }
         let (sender, answer) = oneshot::channel();
         let worker = {
             let mut queue = self.queue.lock();
@@ -137,7 +137,7 @@ pub struct Parts {
 impl Parts {
     #[must_use]
     pub fn new(store: &Store, ids: &[i64]) -> Self {
-        let waiting = ids.chunks(PART).map(<[i64]>::to_vec).collect();
+        let waiting = ids.chunks(store.tuning().lookup_part.max(1)).map(<[i64]>::to_vec).collect();
         let mut parts = Self { store: store.clone(), waiting, under_way: VecDeque::new() };
         parts.send();
         parts

@@ -20,6 +20,7 @@ use goldfin::model::fault::Fault;
 use goldfin::model::id::{MountId, RequestId};
 use goldfin::model::mount::{Kind, Mount};
 use goldfin::model::reply::Reply;
+use goldfin::model::tuning::Tuning;
 use goldfin::policy::compile::Compiled;
 use goldfin::policy::rules::Rules;
 use goldfin::seal::barrier::Barrier;
@@ -54,7 +55,7 @@ impl Vault {
         let postgres = PrivatePostgres::start(folder.path(), false).unwrap();
         postgres.prepare_roles().await.unwrap();
         connect::migrate(&postgres.url_migrator()).await.unwrap();
-        let access = Access { options: postgres.url_app(), pool: 12 };
+        let access = Access { options: postgres.url_app(), pool: 12, tuning: Tuning::default() };
         let store = access.open().await.unwrap();
         let clock = Clock::system();
         let made = shares::make(1, 1, RequestId::generate(clock.now()).unwrap().as_uuid(), clock.now()).unwrap();

@@ -1,23 +1,32 @@
 //! Lookups of tokens.
 //!
 //! Single ones are gathered: what waits while a statement is under way is asked for together in the next one. No timer: the statement in
-//! flight is the window. Those of a batch go out in parts, the next of which are under way while one is worked on.
+//! flight is the window. Whoever asks holds on to the connection for a moment, because giving it back costs as much as a statement. Those of
+//! a batch go out in parts, the next of which are under way while one is worked on.
 //!
 //! A lookup never answers from a statement that was sent before it was asked for, so it sees everything committed until then.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::Store;
 use super::error::StoreError;
 use super::token_rows::{TokenRow, find, find_on};
 
 /// Statements that may be under way at the same time.
-const WORKERS: usize = 2;
+const WORKERS: usize = 4;
+
+/// So many lookups wait for each worker before another begins: a statement costs more than what one of its ids adds to it.
+const CROWD: usize = 64;
+
+/// How long a worker keeps its connection when nothing waits.
+const LINGER: Duration = Duration::from_millis(5);
 
 /// The most ids in one statement.
 const GATHERED: usize = 512;
@@ -33,10 +42,25 @@ struct Queue {
     workers: usize,
 }
 
-/// Gathers lookups. Its workers live only while something waits.
+impl Queue {
+    /// Counts one more worker, where what waits wants one.
+    fn take_on(&mut self) -> bool {
+        let wanted = self.workers < WORKERS && self.waiting.len() > self.workers * CROWD;
+        self.workers += usize::from(wanted);
+        wanted
+    }
+}
+
+#[derive(Debug, Default)]
+struct Counter {
+    queue: Mutex<Queue>,
+    rings: Notify,
+}
+
+/// Gathers lookups. Its workers live only while something waits, and a moment longer.
 #[derive(Debug, Default)]
 pub struct TokenLookup {
-    queue: Arc<Mutex<Queue>>,
+    counter: Arc<Counter>,
 }
 
 impl TokenLookup {
@@ -47,48 +71,46 @@ impl TokenLookup {
         }
         let (sender, answer) = oneshot::channel();
         let worker = {
-            let mut queue = self.queue.lock();
+            let mut queue = self.counter.queue.lock();
             queue.waiting.push((id, sender));
-            let free = queue.workers < WORKERS;
-            queue.workers += usize::from(free);
-            free
+            queue.take_on()
         };
         if worker {
-            tokio::spawn(serve(Arc::clone(&self.queue), store.clone()));
+            tokio::spawn(serve(Arc::clone(&self.counter), store.clone()));
+        } else {
+            self.counter.rings.notify_one();
         }
         answer.await.unwrap_or(Err(StoreError::Unavailable("the lookup was stopped")))
     }
 }
 
 /// Counts a worker down even if it panics or its runtime ends.
-struct Leaving(Arc<Mutex<Queue>>);
+struct Leaving(Arc<Counter>);
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        let mut queue = self.0.lock();
+        let mut queue = self.0.queue.lock();
         queue.workers = queue.workers.saturating_sub(1);
     }
 }
 
-async fn serve(queue: Arc<Mutex<Queue>>, store: Store) {
+async fn serve(counter: Arc<Counter>, store: Store) {
     loop {
-        let leaving = Leaving(Arc::clone(&queue));
-        drain(&queue, &store).await;
+        let leaving = Leaving(Arc::clone(&counter));
+        drain(&counter, &store).await;
         drop(leaving);
-        // Whoever pushed between the last look and the leaving saw no free place.
-        let mut queue = queue.lock();
-        if queue.waiting.is_empty() || queue.workers >= WORKERS {
+        // Whoever pushed between the last look and the leaving counted on this worker.
+        if !counter.queue.lock().take_on() {
             return;
         }
-        queue.workers += 1;
     }
 }
 
-async fn drain(queue: &Mutex<Queue>, store: &Store) {
+async fn drain(counter: &Counter, store: &Store) {
     let mut connection = match store.connection().await {
         Ok(connection) => connection,
         Err(error) => {
-            for (_, sender) in std::mem::take(&mut queue.lock().waiting) {
+            for (_, sender) in std::mem::take(&mut counter.queue.lock().waiting) {
                 drop(sender.send(Err(error.clone())));
             }
             return;
@@ -96,12 +118,15 @@ async fn drain(queue: &Mutex<Queue>, store: &Store) {
     };
     loop {
         let taken = {
-            let mut queue = queue.lock();
+            let mut queue = counter.queue.lock();
             let count = queue.waiting.len().min(GATHERED);
             queue.waiting.drain(..count).collect::<Vec<_>>()
         };
         if taken.is_empty() {
-            return;
+            match timeout(LINGER, counter.rings.notified()).await {
+                Ok(()) => continue,
+                Err(_) => return,
+            }
         }
         let ids: Vec<i64> = taken.iter().map(|(id, _)| *id).collect();
         match find_on(&mut connection, &ids).await {

@@ -15,6 +15,9 @@ use super::error::StoreError;
 /// Numbers that a stretch must have on average to be read as one.
 const WORTH_IT: usize = 4;
 
+/// The most numbers of one stretch. It stands in the statement too.
+const LONGEST: usize = 1000;
+
 /// A stored token, with what its subject's key is wrapped as.
 #[derive(Debug, Clone)]
 pub struct TokenRow {
@@ -46,7 +49,7 @@ struct SubjectRow {
     hash: Vec<u8>,
 }
 
-/// Finds tokens by their ids, at most 1,000; those that are not there are left out.
+/// Finds tokens by their ids; those that are not there are left out.
 pub async fn find(store: &Store, ids: &[i64]) -> Result<Vec<TokenRow>, StoreError> {
     let mut connection = store.connection().await?;
     find_on(&mut connection, ids).await
@@ -115,17 +118,8 @@ fn stretches(ids: &[i64]) -> (Vec<i64>, Vec<i64>) {
     let mut sorted = ids.to_vec();
     sorted.sort_unstable();
     sorted.dedup();
-    let (mut first, mut last) = (Vec::new(), Vec::<i64>::new());
-    for id in sorted {
-        match last.last_mut() {
-            Some(last) if last.checked_add(1) == Some(id) => *last = id,
-            _ => {
-                first.push(id);
-                last.push(id);
-            }
-        }
-    }
-    (first, last)
+    let stretches = sorted.chunk_by(|id, next| id.checked_add(1) == Some(*next)).flat_map(|stretch| stretch.chunks(LONGEST));
+    stretches.filter_map(|stretch| Some((stretch.first()?, stretch.last()?))).unzip()
 }
 
 #[cfg(test)]
@@ -138,5 +132,7 @@ mod tests {
         assert_eq!(stretches(&[7]), (vec![7], vec![7]));
         assert_eq!(stretches(&[9, 3, 4, 3, 5, 10, -1]), (vec![-1, 3, 9], vec![-1, 5, 10]));
         assert_eq!(stretches(&[i64::MAX, i64::MIN, i64::MAX - 1]), (vec![i64::MIN, i64::MAX - 1], vec![i64::MIN, i64::MAX]));
+        let many: Vec<i64> = (1..=2001).collect();
+        assert_eq!(stretches(&many), (vec![1, 1001, 2001], vec![1000, 2000, 2001]), "none is cut off by the limit of the statement");
     }
 }

@@ -236,7 +236,13 @@ impl Config {
 
 /// The levers of `goldfin dev`: settings as in `[tuning]`, such as `group=1`.
 pub fn tuning(settings: &[String]) -> Result<Tuning, ConfigError> {
-    let tuning: Tuning = toml::from_str(&settings.join("\n")).map_err(|error| ConfigError(format!("`tuning`: {}", error.message())))?;
+    let refuse = |what: &str| ConfigError(format!("`tuning`: {what}"));
+    let mut table = toml::Table::new();
+    for setting in settings {
+        let setting = setting.parse::<toml::Table>();
+        table.extend(setting.map_err(|_| refuse("write a setting as KEY=VALUE, such as `group=1` or `coalesce=false`"))?);
+    }
+    let tuning: Tuning = table.try_into().map_err(|error: toml::de::Error| refuse(error.message()))?;
     in_range(&tuning)?;
     Ok(tuning)
 }
@@ -387,7 +393,13 @@ mod tests {
         let options = |settings: &[&str]| tuning(&settings.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
         assert_eq!(options(&["group=1", "coalesce=false"]).unwrap(), moved);
         assert_eq!(options(&[]).unwrap(), Tuning::default());
-        for (wrong, named) in [("group=0", "group"), ("lane_from=0", "lane_from"), ("coalesce=1", "boolean"), ("gruop=1", "gruop")] {
+        for (wrong, named) in [
+            ("group=0", "group"),
+            ("lane_from=1", "lane_from"),
+            ("coalesce=1", "boolean"),
+            ("coalesce=perhaps", "KEY=VALUE"),
+            ("gruop=1", "gruop"),
+        ] {
             let refused = options(&[wrong]).unwrap_err().to_string();
             assert!(refused.contains(named) && refused.contains("tuning"), "{refused}");
         }

@@ -45,7 +45,7 @@ pub async fn provision(door: &Door, root: &str) -> Result<Questions, Trouble> {
     provisioner.post("transform/transformations/tokenization/bench", &settings).await?;
     provisioner.post("transform/role/bench", &json!({ "transformations": ["bench"] })).await?;
     provisioner.post("sys/policies/acl/bench", &json!({ "policy": POLICY })).await?;
-    let made = provisioner.post("auth/token/create", &json!({ "policies": ["bench"], "ttl": "4h", "no_parent": true })).await?;
+    let made = provisioner.post("auth/token/create", &json!({ "policies": ["bench"], "ttl": "48h", "no_parent": true })).await?;
     let made: Value = serde_json::from_slice(&made)?;
     let token = made.pointer("/auth/client_token").and_then(Value::as_str).ok_or_else(|| Trouble::new("no auth token was made"))?;
     provisioner.token = HeaderValue::from_str(token)?;

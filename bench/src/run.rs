@@ -80,6 +80,7 @@ pub fn run(options: &Options) -> Result<(), Trouble> {
     if options.wants(Curve::Stored) {
         let curve = runtime.block_on(stored::measure(options))?;
         told.curve(options, "stored", ("stored", "few"), &curve)?;
+        told.more.insert("policies".to_owned(), options.policies.into());
         told.notes.push(format!("stored: secrets, and as many accounts; {} policies, on the node with few 20", options.policies));
     }
     if let Some(minutes) = options.soak {
@@ -301,6 +302,7 @@ async fn latency(options: &Options, database: &mut Database, goldfin: &mut Party
 /// Into the folder of the plots, where one is wanted.
 fn draw(options: &Options, name: &str, axis: Axis, columns: u8, panels: &[Panel]) -> Result<(), Trouble> {
     if let Some(folder) = &options.plots {
+        std::fs::create_dir_all(folder)?;
         std::fs::write(folder.join(name).with_extension("svg"), svg::plot(axis, columns, panels))?;
     }
     Ok(())

@@ -24,6 +24,7 @@ use crate::model::document::Node as Json;
 use crate::model::id::StreamId;
 use crate::model::path::CanonicalPath;
 use crate::model::reply::Answer;
+use crate::model::tuning::Tuning;
 use crate::store::connect::Access;
 
 use super::certificates::DevelopmentCertificates;
@@ -95,6 +96,7 @@ fn parse_moment(text: &str) -> Result<Timestamp, String> {
 /// Runs until SIGTERM or SIGINT, then stops everything that it started.
 pub async fn run(options: DevOptions) -> Result<(), BootError> {
     let stop = boot::stop_signal()?;
+    let tuning = config::tuning(&options.tuning).map_err(BootError::new)?;
     let ephemeral = if options.ephemeral { Some(EphemeralFolder::create().map_err(BootError::new)?) } else { None };
     let folder = match &ephemeral {
         Some(folder) => folder.path().to_owned(),
@@ -105,13 +107,14 @@ pub async fn run(options: DevOptions) -> Result<(), BootError> {
         .await
         .map_err(BootError::new)?
         .map_err(BootError::new)?;
-    let outcome = serve(&options, &folder, postgres, stop).await;
+    let outcome = serve(&options, tuning, &folder, postgres, stop).await;
     drop(ephemeral);
     outcome
 }
 
 async fn serve(
     options: &DevOptions,
+    tuning: Tuning,
     folder: &Path,
     postgres: PrivatePostgres,
     stop: impl Future<Output = ()> + Send + 'static,
@@ -122,7 +125,7 @@ async fn serve(
     let server = certificates.server();
     let address_file = folder.join("address");
     let node = Node {
-        access: Access { options: postgres.url_app(), pool: 12, tuning: config::tuning(&options.tuning).map_err(BootError::new)? },
+        access: Access { options: postgres.url_app(), pool: 12, tuning },
         node: "dev".to_owned(),
         erasures: Some(folder.join("erasures")),
         key_file: Some(folder.join("unseal.key")),

@@ -11,7 +11,8 @@ pub struct Tuning {
     pub group: usize,
     /// Whether decodes of single values that come at the same time share a lookup. true
     pub coalesce: bool,
-    /// From so many new tokens on, 1 to 1000000, a request copies them in a transaction of its own; a request has 10,000 at most. 256
+    /// From so many new tokens on, 2 to 1000000, a request copies them in a transaction of its own; a request has 10,000 at most. One alone
+    /// always rides with others: its entry holds its digest. 256
     pub lane_from: usize,
     /// The tokens in one lookup of a batch, 1 to 10000. 256
     pub lookup_part: usize,
@@ -29,8 +30,8 @@ impl Tuning {
         if !(1..=1000).contains(&self.group) {
             return Err("`group` must be from 1 to 1000");
         }
-        if !(1..=1_000_000).contains(&self.lane_from) {
-            return Err("`lane_from` must be from 1 to 1000000");
+        if !(2..=1_000_000).contains(&self.lane_from) {
+            return Err("`lane_from` must be from 2 to 1000000");
         }
         if !(1..=10_000).contains(&self.lookup_part) {
             return Err("`lookup_part` must be from 1 to 10000");
@@ -51,7 +52,7 @@ mod tests {
         for (wrong, named) in [
             (Tuning { group: 0, ..usual }, "group"),
             (Tuning { group: 1001, ..usual }, "group"),
-            (Tuning { lane_from: 0, ..usual }, "lane_from"),
+            (Tuning { lane_from: 1, ..usual }, "lane_from"),
             (Tuning { lookup_part: 0, ..usual }, "lookup_part"),
             (Tuning { lookup_part: 10_001, ..usual }, "lookup_part"),
         ] {

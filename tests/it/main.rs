@@ -44,3 +44,4 @@ mod transform_many;
 mod transform_rights;
 mod transform_shaped_convergent;
 mod transform_state;
+mod tuning;

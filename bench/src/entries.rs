@@ -82,7 +82,7 @@ impl Node {
         for _ in 0..DISCLOSURES {
             provisioner.reveal("transform/decode/bench", &json!({ "value": tokens.first() })).await?;
         }
-        let mut database = Database::open(&service).await?;
+        let mut database = Database::open_seasoned(&service).await?;
         let account = database.newest_account().await?;
         let token = HeaderValue::from_str(&root)?;
         let ask = |path: &str, holds: Vec<String>| -> Result<Vec<Question>, Trouble> {

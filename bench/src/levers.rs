@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::Options;
 use crate::beside::with_large;
 use crate::case::Case::{self, BatchDecode, BatchEncode, Decode, Encode, ReadSecret};
+use crate::database::Database;
 use crate::figures::{count, median};
 use crate::load::Bounds;
 use crate::report::Measured;
@@ -57,7 +58,7 @@ struct Lever {
     compared: &'static [(Half, Half)],
 }
 
-const LEVERS: [Lever; 6] = [
+const LEVERS: [Lever; 7] = [
     Lever {
         name: "group",
         moved: Moved::Node("group=1"),
@@ -70,6 +71,7 @@ const LEVERS: [Lever; 6] = [
         compared: &[both(BatchEncode, 1), both(BatchEncode, 4), (BESIDE, BESIDE)],
     },
     Lever { name: "lookup_part", moved: Moved::Node("lookup_part=10000"), compared: &[both(BatchDecode, 1), both(BatchDecode, 4)] },
+    Lever { name: "stretch_from", moved: Moved::Node("stretch_from=1000000"), compared: &[both(BatchDecode, 1), both(BatchDecode, 4)] },
     Lever {
         name: "batches",
         moved: Moved::Asked,
@@ -121,6 +123,9 @@ async fn rounds(options: &Options, moved: Moved, name: &str, compared: &mut [Com
         (None, Moved::Kept) => Some(with.unkept()),
         (None, _) => None,
     };
+    for node in [Some(&usual), other.as_ref()].into_iter().flatten() {
+        Database::open_seasoned(node).await?;
+    }
     let time = Duration::try_from_secs_f64(options.seconds)?;
     for round in 0..options.rounds {
         for one in compared.iter_mut() {
@@ -256,6 +261,6 @@ mod tests {
         let moved = goldfin::config::tuning(&settings).expect("settings that goldfin takes");
         let usual = goldfin::model::tuning::Tuning::default();
         assert!(moved.group != usual.group && moved.coalesce != usual.coalesce);
-        assert!(moved.lane_from != usual.lane_from && moved.lookup_part != usual.lookup_part);
+        assert!(moved.lane_from != usual.lane_from && moved.lookup_part != usual.lookup_part && moved.stretch_from != usual.stretch_from);
     }
 }

@@ -138,7 +138,7 @@ fn tell(options: &Options, told: &Told) -> Result<(), Trouble> {
 /// All that is measured over the network.
 async fn measure(options: &Options, service: &Service, idle: u64) -> Result<Told, Trouble> {
     let mut told = Told { cells: crate::plan::cells(options), ..Told::default() };
-    let mut database = Database::open(service).await?;
+    let mut database = Database::open_seasoned(service).await?;
     let mut sides = Sides::start(options, service, &told.cells).await?;
     told.targets.push(size_of_a_token(service, &mut database).await?);
     if options.full {
@@ -194,7 +194,7 @@ impl Sides {
         if sides.wants(Side::Few) || options.full {
             let (few, _) = Service::start(&options.goldfin, &options.folder.join("few"))?;
             sides.parties.push(party(Side::Few, &few).await?);
-            let mut database = Database::open(&few).await?;
+            let mut database = Database::open_seasoned(&few).await?;
             if options.full {
                 database.fill(FEW).await?;
             }
@@ -204,7 +204,7 @@ impl Sides {
         if sides.wants(Side::Unrecorded) {
             let (unrecorded, _) = Service::start(&options.goldfin, &options.folder.join("unrecorded"))?;
             sides.parties.push(party(Side::Unrecorded, &unrecorded).await?);
-            let mut database = Database::open(&unrecorded).await?;
+            let mut database = Database::open_seasoned(&unrecorded).await?;
             database.run(UNRECORDED).await?;
             if database.number("SELECT count(*) FROM pg_proc WHERE proname = 'ledger_append'").await? != 1 {
                 return Err(Trouble::new("`ledger_append` has other parameters now; change them in the side without a ledger too"));

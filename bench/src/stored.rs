@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use crate::Options;
 use crate::case::{Case, Question, Questions, secret};
 use crate::curve::{self, Asked, Stage};
+use crate::database::Database;
 use crate::figures::{count, median};
 use crate::issuer::Issuer;
 use crate::line::{Ask, Door};
@@ -102,6 +103,7 @@ fn policy(number: usize) -> String {
 impl Node {
     async fn start(options: &Options, folder: &str, policies: usize) -> Result<Self, Trouble> {
         let (service, _) = Service::start(&options.goldfin, &options.folder.join(folder))?;
+        Database::open_seasoned(&service).await?;
         let (door, root) = (door(&service)?, service.variable("VAULT_TOKEN")?.to_owned());
         let questions = provision(&door, &root).await?;
         let mut provisioner = Provisioner::new(&door, &root).await?;

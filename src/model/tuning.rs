@@ -16,11 +16,13 @@ pub struct Tuning {
     pub lane_from: usize,
     /// The tokens in one lookup of a batch, 1 to 10000. 256
     pub lookup_part: usize,
+    /// From so many tokens on, 1 to 1000000, that were made one after the other, a lookup reads them as one stretch. 4
+    pub stretch_from: usize,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { group: 1000, coalesce: true, lane_from: 256, lookup_part: 256 }
+        Self { group: 1000, coalesce: true, lane_from: 256, lookup_part: 256, stretch_from: 4 }
     }
 }
 
@@ -36,6 +38,9 @@ impl Tuning {
         if !(1..=10_000).contains(&self.lookup_part) {
             return Err("`lookup_part` must be from 1 to 10000");
         }
+        if !(1..=1_000_000).contains(&self.stretch_from) {
+            return Err("`stretch_from` must be from 1 to 1000000");
+        }
         Ok(())
     }
 }
@@ -48,13 +53,15 @@ mod tests {
     fn settings_out_of_range_are_named() {
         let usual = Tuning::default();
         assert_eq!(usual.check(), Ok(()));
-        assert_eq!(Tuning { group: 1, coalesce: false, lane_from: 1_000_000, lookup_part: 1 }.check(), Ok(()));
+        assert_eq!(Tuning { group: 1, coalesce: false, lane_from: 1_000_000, lookup_part: 1, stretch_from: 1_000_000 }.check(), Ok(()));
         for (wrong, named) in [
             (Tuning { group: 0, ..usual }, "group"),
             (Tuning { group: 1001, ..usual }, "group"),
             (Tuning { lane_from: 1, ..usual }, "lane_from"),
             (Tuning { lookup_part: 0, ..usual }, "lookup_part"),
             (Tuning { lookup_part: 10_001, ..usual }, "lookup_part"),
+            (Tuning { stretch_from: 0, ..usual }, "stretch_from"),
+            (Tuning { stretch_from: 1_000_001, ..usual }, "stretch_from"),
         ] {
             assert!(wrong.check().unwrap_err().contains(named), "{wrong:?}");
         }

@@ -129,7 +129,7 @@ async fn drain(counter: &Counter, store: &Store) {
             }
         }
         let ids: Vec<i64> = taken.iter().map(|(id, _)| *id).collect();
-        match find_on(&mut connection, &ids).await {
+        match find_on(&mut connection, &ids, store.tuning().stretch_from).await {
             Ok(mut rows) => {
                 rows.sort_unstable_by_key(|row| row.id);
                 for (id, sender) in taken {

@@ -12,9 +12,6 @@ use crate::model::clock::Timestamp;
 use super::Store;
 use super::error::StoreError;
 
-/// Numbers that a stretch must have on average to be read as one.
-const WORTH_IT: usize = 4;
-
 /// The most numbers of one stretch. It stands in the statement too.
 const LONGEST: usize = 1000;
 
@@ -52,12 +49,13 @@ struct SubjectRow {
 /// Finds tokens by their ids; those that are not there are left out.
 pub async fn find(store: &Store, ids: &[i64]) -> Result<Vec<TokenRow>, StoreError> {
     let mut connection = store.connection().await?;
-    find_on(&mut connection, ids).await
+    find_on(&mut connection, ids, store.tuning().stretch_from).await
 }
 
-pub(super) async fn find_on(connection: &mut PgConnection, ids: &[i64]) -> Result<Vec<TokenRow>, StoreError> {
+/// Reads stretches where they have `stretch_from` ids on average.
+pub(super) async fn find_on(connection: &mut PgConnection, ids: &[i64], stretch_from: usize) -> Result<Vec<TokenRow>, StoreError> {
     let (first, last) = stretches(ids);
-    let rows = if first.len().saturating_mul(WORTH_IT) <= ids.len() {
+    let rows = if first.len().saturating_mul(stretch_from) <= ids.len() {
         // The limit tells PostgreSQL, which does not know how long a stretch is, that none is worth reading the table for.
         sqlx::query_as!(
             Row,

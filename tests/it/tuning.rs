@@ -9,8 +9,19 @@ use crate::transform::{make, post, results};
 
 /// Everything off, and everything at its other end.
 const EXTREMES: [&[&str]; 2] = [
-    &["--tuning", "group=1", "--tuning", "coalesce=false", "--tuning", "lane_from=1000000", "--tuning", "lookup_part=10000"],
-    &["--tuning", "group=2", "--tuning", "lane_from=2", "--tuning", "lookup_part=1"],
+    &[
+        "--tuning",
+        "group=1",
+        "--tuning",
+        "coalesce=false",
+        "--tuning",
+        "lane_from=1000000",
+        "--tuning",
+        "lookup_part=10000",
+        "--tuning",
+        "stretch_from=1000000",
+    ],
+    &["--tuning", "group=2", "--tuning", "lane_from=2", "--tuning", "lookup_part=1", "--tuning", "stretch_from=1"],
 ];
 
 /// More than a usual node would let ride with others.

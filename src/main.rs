@@ -11,6 +11,10 @@ use goldfin::engine::openapi;
 use goldfin::model::id::StreamId;
 use goldfin_cli::{ClientCommand, EXIT_CODES, GlobalOptions, OfflineLedger, OfflineVerification, Shell};
 
+/// Many small pieces of one size come and go with every batch; the system's allocator caches few of them (ADR 0012).
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// A vault for secrets and personal data.
 #[derive(Debug, Parser)]
 #[command(name = "goldfin", version, after_long_help = EXIT_CODES)]

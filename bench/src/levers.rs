@@ -191,14 +191,14 @@ impl Compared {
 /// Medians over the rounds; the ratio is the median of the ratios within the rounds.
 pub fn table(all: &[Compared]) -> String {
     let mut text = format!(
-        "{:<12} {:<18} {:<20} {:>5} {:>11} {:>9} {:>11} {:>9} {:>7}\n{:<57} {:>21} {:>21}\n",
+        "{:<12} {:<20} {:<20} {:>5} {:>11} {:>9} {:>11} {:>9} {:>7}\n{:<59} {:>21} {:>21}\n",
         "lever", "without it", "case", "conn", "values/s", "p99 us", "values/s", "p99 us", "ratio", "", "with it", "without it"
     );
     for one in all {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "{:<12} {:<18} {:<20} {:>5} {:>11.0} {:>9.0} {:>11.0} {:>9.0} {:>7.2}",
+            "{:<12} {:<20} {:<20} {:>5} {:>11.0} {:>9.0} {:>11.0} {:>9.0} {:>7.2}",
             one.lever,
             one.moved.without(),
             one.halves.0.name(),

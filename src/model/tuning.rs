@@ -1,4 +1,4 @@
-//! The levers of speed that can be moved. The defaults are what was measured to be best; the other settings are there to show by how much.
+//! The levers of speed that can be moved. The defaults are for use; the other settings are there to show what each lever is worth.
 //! None of them touches what is recorded, decided or made durable.
 
 use serde::Deserialize;

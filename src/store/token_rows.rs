@@ -1,7 +1,7 @@
 //! What is stored under tokens.
 //!
 //! Values that were encoded together have numbers one behind the other. Those of one lookup are read as stretches of the primary key where
-//! they are long enough: that costs a third of looking for each number by itself (docs/performance.md).
+//! they are long enough: that costs PostgreSQL less than half of looking for each number by itself.
 
 use std::collections::HashMap;
 

@@ -38,7 +38,7 @@ use super::writer::{Item, Writer};
 const QUEUE: usize = 8192;
 
 /// How often an operation is run again that lost a race with another node or with an erasure.
-const RACES: u32 = 5;
+const RACES: u32 = 10;
 
 /// What is known of a request before it is understood.
 #[derive(Debug, Clone)]

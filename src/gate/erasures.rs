@@ -87,8 +87,9 @@ impl Opening<'_> {
         if let (Some(journal), false) = (self.journal, new.is_empty()) {
             journal.append(self.barrier.control(), &new).map_err(told)?;
         }
-        self.barrier.erased().remember(&known);
-        self.barrier.erased().remember(&stored);
+        let now = self.clock.now();
+        self.barrier.erased().remember(&known, now);
+        self.barrier.erased().remember(&stored, now);
         Ok(())
     }
 
@@ -111,13 +112,13 @@ impl Opening<'_> {
 }
 
 /// Writes down an erasure that was committed, here or elsewhere. Where that fails the next start makes up for it.
-pub(super) async fn write_down(store: &Store, barrier: &Arc<Barrier>, journal: Option<&Journal>, id: i64) {
+pub(super) async fn write_down(store: &Store, barrier: &Arc<Barrier>, journal: Option<&Journal>, id: i64, clock: &Clock) {
     let erasure = match erasure::find(store, id).await {
         Ok(Some(erasure)) => erasure,
         Ok(None) => return,
         Err(_) => return tracing::error!(alarm = "erasure", "an erasure cannot be read, and is written down at the next start"),
     };
-    barrier.erased().remember(std::slice::from_ref(&erasure));
+    barrier.erased().remember(std::slice::from_ref(&erasure), clock.now());
     let Some(journal) = journal.cloned() else { return };
     let barrier = Arc::clone(barrier);
     let written = tokio::task::spawn_blocking(move || journal.append(barrier.control(), &[erasure])).await;

@@ -20,7 +20,7 @@ use crate::engine::login::Login;
 use crate::engine::sys::System;
 use crate::engine::transform::Transform;
 use crate::model::change::Change;
-use crate::model::clock;
+use crate::model::clock::{self, Clock};
 use crate::model::counters::Counters;
 use crate::model::fault::Fault;
 use crate::model::id::StreamId;
@@ -61,6 +61,7 @@ pub struct House {
     barrier: Arc<Barrier>,
     ledger_key: String,
     erasures: Option<Journal>,
+    clock: Clock,
     writer: Mutex<Option<WriterThread>>,
     /// Told when a change says that this node is to be sealed.
     sealing: tokio::sync::watch::Sender<bool>,
@@ -157,7 +158,7 @@ impl House {
             rules: Arc::clone(&rules),
             directory: Arc::clone(&directory),
             barrier: Arc::clone(&barrier),
-            clock,
+            clock: clock.clone(),
             strangers: Arc::clone(&strangers),
             shipping,
             witnesses: Arc::clone(&founding.ledger.witnesses),
@@ -174,6 +175,7 @@ impl House {
             barrier,
             ledger_key,
             erasures,
+            clock,
             writer,
             sealing,
             companions,
@@ -204,7 +206,9 @@ impl House {
                 Change::Keyring => self.reload_keyring().await,
                 Change::Secret(mount, path) => self.engines.kv.forget(*mount, path),
                 Change::Sealed => drop(self.sealing.send(true)),
-                Change::Subject(id) => super::erasures::write_down(&self.store, &self.barrier, self.erasures.as_ref(), *id).await,
+                Change::Subject(id) => {
+                    super::erasures::write_down(&self.store, &self.barrier, self.erasures.as_ref(), *id, &self.clock).await
+                }
                 Change::Account(_) | Change::AuthToken(_) => {}
             }
         }

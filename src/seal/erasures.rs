@@ -4,7 +4,7 @@
 //! who they are: before anything is served their keys are destroyed again, and whatever the database says, none of them is used here. It
 //! holds numbers and keyed hashes, never an identifier or a key. A line that goldfin did not write stops the start: it would destroy.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
@@ -93,18 +93,24 @@ impl Journal {
     }
 }
 
-/// The erasures in memory, by number and keyed hash.
+/// The erasures in memory, by number and keyed hash, and since when this node knows of each.
 #[derive(Debug, Default)]
-pub struct Erased(RwLock<HashSet<(i64, [u8; 32])>>);
+pub struct Erased(RwLock<HashMap<(i64, [u8; 32]), Timestamp>>);
 
 impl Erased {
-    pub fn remember(&self, erasures: &[Erasure]) {
-        self.0.write().extend(erasures.iter().map(|erasure| (erasure.id, erasure.hash)));
+    /// Takes note of erasures that are committed.
+    pub fn remember(&self, erasures: &[Erasure], now: Timestamp) {
+        let mut known = self.0.write();
+        for erasure in erasures {
+            known.entry((erasure.id, erasure.hash)).or_insert(now);
+        }
     }
 
+    /// Since when it is known that somebody was erased. A request that came later and still reads their key reads one that was put back;
+    /// one that was under way may have read it before.
     #[must_use]
-    pub fn holds(&self, id: i64, hash: &[u8; 32]) -> bool {
-        self.0.read().contains(&(id, *hash))
+    pub fn known_since(&self, id: i64, hash: &[u8; 32]) -> Option<Timestamp> {
+        self.0.read().get(&(id, *hash)).copied()
     }
 }
 
@@ -198,9 +204,11 @@ mod tests {
     }
 
     #[test]
-    fn remembers_a_number_and_whose_it_was() {
-        let erased = Erased::default();
-        erased.remember(&[erasure(1)]);
-        assert!(erased.holds(1, &[1; 32]) && !erased.holds(1, &[2; 32]) && !erased.holds(2, &[1; 32]));
+    fn remembers_a_number_whose_it_was_and_since_when() {
+        let (erased, first) = (Erased::default(), Timestamp::from_unix_micros(1_800_000_000_000_000));
+        erased.remember(&[erasure(1)], first);
+        erased.remember(&[erasure(1)], Timestamp::from_unix_micros(1_900_000_000_000_000));
+        assert_eq!(erased.known_since(1, &[1; 32]), Some(first));
+        assert_eq!((erased.known_since(1, &[2; 32]), erased.known_since(2, &[1; 32])), (None, None));
     }
 }

@@ -197,7 +197,7 @@ impl Opener<'_> {
         };
         match self.subjects.entry(subject) {
             Entry::Occupied(known) => Ok(known.into_mut()),
-            Entry::Vacant(free) => Ok(free.insert(unwrap_subject(self.barrier, self.mount, subject, hash, wrapped.clone())?)),
+            Entry::Vacant(free) => Ok(free.insert(unwrap_subject(self.barrier, self.mount, subject, hash, wrapped.clone(), self.now)?)),
         }
     }
 }

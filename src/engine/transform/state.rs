@@ -205,7 +205,7 @@ impl Transform {
         let of_subject: DataKey;
         let key = match (row.subject, row.subject_hash, row.subject_key) {
             (Some(subject), Some(hash), Some(wrapped)) => {
-                of_subject = unwrap_subject(&self.tools.barrier, mount, subject, &hash, wrapped)?;
+                of_subject = unwrap_subject(&self.tools.barrier, mount, subject, &hash, wrapped, work.now())?;
                 &of_subject
             }
             _ => match version_of(ready, value.key_version()) {

@@ -57,14 +57,27 @@ pub(super) fn recorded_path(barrier: &Barrier, mount: &Mount, tail: &str) -> Opt
     Some(if named { format!("{}/subjects/{id}", mount.path) } else { format!("{}/subjects/{}{behind}", mount.path, subject_name(&hash)) })
 }
 
-pub(super) fn unwrap_subject(barrier: &Barrier, mount: MountId, id: i64, hash: &[u8], wrapped: Vec<u8>) -> Result<DataKey, Fault> {
-    let known: [u8; 32] = hash.try_into().map_err(|_| Fault::Integrity("a subject's hash cannot be"))?;
-    if barrier.erased().holds(id, &known) {
-        tracing::error!(alarm = "erasure", subject = id, "the key of somebody who was erased was put back; it is not used");
+/// Opens the key of a subject as a request, that came at `asked`, found it.
+pub(super) fn unwrap_subject(
+    barrier: &Barrier,
+    mount: MountId,
+    id: i64,
+    hash: &[u8],
+    wrapped: Vec<u8>,
+    asked: Timestamp,
+) -> Result<DataKey, Fault> {
+    if let Some(since) = barrier.erased().known_since(id, &known_hash(hash)?) {
+        if since < asked {
+            tracing::error!(alarm = "erasure", subject = id, "the key of somebody who was erased was put back; it is not used");
+        }
         return Err(Fault::Gone("the subject of this token was erased".into()));
     }
     let key = barrier.unwrap_key(&SubjectKeyPlace { mount, id, hash }, &WrappedKey::from_stored(wrapped).map_err(fault)?)?;
     if key.id() == subject_key_id(id) { Ok(key) } else { Err(fault(goldfin_crypto::CryptoError::Integrity)) }
+}
+
+fn known_hash(hash: &[u8]) -> Result<[u8; 32], Fault> {
+    hash.try_into().map_err(|_| Fault::Integrity("a subject's hash cannot be"))
 }
 
 impl Transform {
@@ -108,8 +121,13 @@ impl Transform {
         let asked: Vec<Vec<u8>> = hashes.iter().map(|hash| hash.to_vec()).collect();
         let mut keys = HashMap::with_capacity(hashes.len());
         for (hash, row) in subject::find(work, &asked).await? {
-            let key = unwrap_subject(&self.tools.barrier, work.mount_id(), row.id, &hash, row.wrapped_key)?;
-            let hash: [u8; 32] = hash.try_into().map_err(|_| Fault::Integrity("a subject's hash cannot be"))?;
+            let hash = known_hash(&hash)?;
+            let erased = self.tools.barrier.erased().known_since(row.id, &hash);
+            if erased.is_some_and(|since| since >= work.now()) {
+                // Erased since the row was read: the request begins anew, and finds nobody or who came again.
+                return Err(StoreError::SubjectGone.into());
+            }
+            let key = unwrap_subject(&self.tools.barrier, work.mount_id(), row.id, &hash, row.wrapped_key, work.now())?;
             keys.insert(hash, SubjectKey { id: row.id, key });
         }
         Ok(keys)

@@ -10,6 +10,7 @@ pub mod columns;
 pub mod entry;
 pub mod high_water;
 pub mod lines;
+mod pace;
 pub mod prove;
 pub mod receipt;
 pub mod recorder;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use goldfin_crypto::mac::MacKey;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::model::clock::{Clock, Timestamp};
+use crate::model::clock::{self, Clock, Timestamp};
 use crate::store::connect::Access;
 use crate::store::error::StoreError;
 use crate::store::ledger::{Head, NewEntries, WriterConnection, append};
@@ -20,6 +20,7 @@ use crate::store::work::Pending;
 use super::chain;
 use super::checkpointer::Committed;
 use super::entry::Prepared;
+use super::pace::Pace;
 use super::receipt::Receipt;
 
 /// The most new tokens that ride in a group with others; a larger batch is committed by itself.
@@ -49,6 +50,7 @@ pub(super) struct Writer {
     key: MacKey,
     clock: Clock,
     waiting: VecDeque<Item>,
+    pace: Pace,
     tree: mpsc::Sender<Committed>,
 }
 
@@ -61,7 +63,7 @@ impl Writer {
         clock: Clock,
         tree: mpsc::Sender<Committed>,
     ) -> Self {
-        Self { access, node, connection: Some(connection), head, key, clock, waiting: VecDeque::new(), tree }
+        Self { access, node, connection: Some(connection), head, key, clock, waiting: VecDeque::new(), pace: Pace::default(), tree }
     }
 
     /// Runs until every sender is gone and nothing waits.
@@ -92,7 +94,8 @@ impl Writer {
         }
         let mut tokens = tokens_of(&front);
         let mut group = vec![front];
-        while group.len() < self.access.tuning.group {
+        let (most, half, enough) = (self.access.tuning.group, self.waiting.len() / 2, self.pace.enough());
+        while group.len() < most && (group.len() <= half || enough.is_none_or(|enough| group.len() + tokens < enough)) {
             match self.waiting.front() {
                 Some(next) if !matches!(next.pending, Pending::Transaction(_)) && tokens + tokens_of(next) <= GROUP_TOKENS => {
                     tokens += tokens_of(next);
@@ -101,7 +104,9 @@ impl Writer {
                 _ => break,
             }
         }
+        let (rows, begun) = (group.len() + tokens, clock::instant());
         self.commit_group(group).await;
+        self.pace.saw(rows, begun.elapsed());
     }
 
     async fn commit_transaction(&mut self, item: Item) {

@@ -176,7 +176,7 @@ fn lives(server: &Server, root: &str) {
     server.ask(&fixed, "POST", "auth/token/renew-self", json!({})).expect(400);
     server.ask(root, "POST", "auth/token/renew-self", json!({})).expect(400);
 
-    let brief = made(&create(server, root, json!({ "ttl": "2s", "explicit_max_ttl": "3s" })).expect(200)).0;
+    let brief = made(&create(server, root, json!({ "ttl": "3s", "explicit_max_ttl": "5s" })).expect(200)).0;
     let orphan_of_brief = made(&create(server, root, json!({ "ttl": "1h" })).expect(200)).0;
     let end = server.ask(&brief, "GET", "auth/token/lookup-self", NONE);
     let created = end.data()["creation_time"].as_i64().unwrap();
@@ -186,12 +186,12 @@ fn lives(server: &Server, root: &str) {
         if answer.status == 403 {
             break;
         }
-        assert!(answer.expect(200).body["auth"]["lease_duration"].as_u64().unwrap() <= 3);
+        assert!(answer.expect(200).body["auth"]["lease_duration"].as_u64().unwrap() <= 5);
         let until = server.ask(&brief, "GET", "auth/token/lookup-self", NONE);
         if until.status == 200 {
             let expires =
                 time::OffsetDateTime::parse(until.data()["expire_time"].as_str().unwrap(), &time::format_description::well_known::Rfc3339);
-            assert!(expires.unwrap().unix_timestamp() <= created + 3);
+            assert!(expires.unwrap().unix_timestamp() <= created + 5);
         }
         renewals += 1;
         thread::sleep(Duration::from_millis(200));

@@ -276,10 +276,10 @@ fn configures(server: &Server) {
 }
 
 fn expires(server: &Server) {
-    ask(server, "POST", "secret/metadata/short", json!({ "delete_version_after": "2s" })).expect(204);
+    ask(server, "POST", "secret/metadata/short", json!({ "delete_version_after": "4s" })).expect(204);
     write(server, "short", &json!({ "n": 1 }));
     read(server, "secret/data/short").expect(200);
-    sleep(Duration::from_millis(2_100));
+    sleep(Duration::from_millis(4_100));
     let gone = read(server, "secret/data/short").expect(404);
     assert_eq!((&gone.data()["data"], &gone.data()["metadata"]["destroyed"]), (&Value::Null, &json!(false)));
     // It comes back for its whole lifetime.

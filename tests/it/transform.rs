@@ -86,11 +86,11 @@ fn tokens_carry_metadata_and_end() {
     let metadata = post(&server, "transform/metadata/app", json!({ "value": plain })).expect(200);
     assert_eq!(metadata.data(), &json!({ "metadata": { "a": "b", "c": "d" }, "expiration_time": null }));
 
-    let short = encode(&server, json!({ "value": "v", "ttl": "1500ms" }));
+    let short = encode(&server, json!({ "value": "v", "ttl": "4s" }));
     let valid = |token: &str| post(&server, "transform/validate/app", json!({ "value": token })).expect(200).data()["valid"].clone();
     assert_eq!(valid(&short), json!(true));
     assert_eq!(valid("junk"), json!(false));
-    std::thread::sleep(std::time::Duration::from_millis(1600));
+    std::thread::sleep(std::time::Duration::from_millis(4100));
     assert!(decode(&server, &short).expect(410).errors().contains("expired"));
     post(&server, "transform/metadata/app", json!({ "value": short })).expect(410);
     assert_eq!(valid(&short), json!(false));

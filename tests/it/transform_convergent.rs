@@ -200,9 +200,9 @@ fn a_value_whose_token_ended_gets_one_that_works() {
     assert_eq!(decoded(&server, &again), json!("deleted"));
     post(&server, "transform/decode/app", json!({ "value": deleted })).expect(400);
 
-    let expired = encode(&server, json!({ "value": "v", "ttl": "700ms" }));
-    assert_eq!(encode(&server, json!({ "value": "v", "ttl": "600ms" })), expired);
-    sleep(Duration::from_millis(1500));
+    let expired = encode(&server, json!({ "value": "v", "ttl": "4s" }));
+    assert_eq!(encode(&server, json!({ "value": "v", "ttl": "2s" })), expired);
+    sleep(Duration::from_millis(4500));
     post(&server, "transform/decode/app", json!({ "value": expired })).expect(410);
     let tokenized =
         |value: &str| post(&server, "transform/tokenized/app", json!({ "value": value })).expect(200).data()["tokenized"].clone();

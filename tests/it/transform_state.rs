@@ -51,7 +51,7 @@ fn a_snapshot_brings_back_what_was_deleted_and_takes_nothing_forged() {
         .collect();
     let tokens = encoded(&server, "app", &batch);
     let foreign = encoded(&server, "other", &batch[..3]);
-    let ending = encoded(&server, "app", &[json!({ "value": "ends", "ttl": "500ms" })]);
+    let ending = encoded(&server, "app", &[json!({ "value": "ends", "ttl": "6s" })]);
     let values = pages(&server, "snapshot/note", 4);
     assert_eq!(values.len(), 26);
     assert_eq!(pages(&server, "snapshot/other", 1000).len(), 3);
@@ -66,7 +66,7 @@ fn a_snapshot_brings_back_what_was_deleted_and_takes_nothing_forged() {
     // The value of one of them has another token by now, and one subject is erased.
     let newer = encoded(&server, "app", &[json!({ "value": "synthetic 1" })]);
     server.ask(&server.root(), "DELETE", "transform/subjects/veteran-5", Value::Null).expect(200);
-    std::thread::sleep(std::time::Duration::from_millis(600));
+    std::thread::sleep(std::time::Duration::from_millis(6100));
     let restore = |values: &[Value]| post(&server, &format!("{STATE}/restore/note"), json!({ "values": values }));
     // One forged value among good ones: nothing is restored.
     let good = values[7].as_str().unwrap().to_owned();

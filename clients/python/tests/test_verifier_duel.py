@@ -5,135 +5,26 @@ way, so that one run of goldfin judges them all. GOLDFIN_DUEL_SEED repeats a run
 GOLDFIN_DUEL_ROUNDS makes it longer.
 """
 
-import gzip
-import json
-import os
 import pathlib
 import random
-import re
 import subprocess
 
 import psycopg
 import pytest
-from asking import client_of
-from goldfin_server import Server, binary, clean_environment
-from ledger_mutants import COLUMNS, EVERYWHERE, IN_A_DATABASE, Ledger, Note, archive_lines, compact, settle, sign, with_subjects
-from pruned_mutants import ARCHIVE_COLUMNS, OF_PRUNED, Pruned, edge_hashes, tree_root
+from duel import ROUNDS, SEED, STREAMS, Real, damaged, differences, mine
+from goldfin_server import clean_environment
+from ledger_mutants import COLUMNS, IN_A_DATABASE, Ledger, Note, settle, sign
+from pruned_mutants import ARCHIVE_COLUMNS, OF_PRUNED, Pruned, tree_root
 
 from goldfin_ledger import CannotVerify
-from goldfin_ledger.archive import verify_archive
-from goldfin_ledger.chain import LedgerKeys, read_unseal_key
+from goldfin_ledger.chain import LedgerKeys
 from goldfin_ledger.database import Database
 from goldfin_ledger.notes import LogKey
 from goldfin_ledger.server import Server as Asked
 from goldfin_ledger.tree import Tree, leaf_hash
-from goldfin_ledger.verify import Outcome, Report, Trust
+from goldfin_ledger.verify import Outcome, Trust
 
-# Fixed, so that a change does not fail for luck; other seeds and more rounds look for more.
-SEED = int(os.environ.get("GOLDFIN_DUEL_SEED", "20261121"))
-ROUNDS = int(os.environ.get("GOLDFIN_DUEL_ROUNDS", 1))
-STREAMS = 400
-ARCHIVES = 6 * ROUNDS
 DATABASES = 2 * ROUNDS
-SINGLE = 200 * ROUNDS
-
-
-class Real:
-    """A goldfin that did something, and what its ledger then was."""
-
-    def __init__(self, folder: pathlib.Path) -> None:
-        self.server = Server(folder)
-        self.folder = folder
-        busy(self.server)
-        self.key_file = folder / "ledger.key"
-        self.key_file.write_text(self.server.cli("audit", "key").stdout)
-        self.unseal_file = pathlib.Path(self.server.environment["GOLDFIN_UNSEAL_KEYS_FILE"])
-        postmaster = (self.server.postgresql / "cluster" / "postmaster.pid").read_text().splitlines()
-        self.place = f"?host={postmaster[4]}&port={postmaster[3]}"
-        self.url = self.url_of("goldfin")
-        with Database(self.url) as database:
-            self.keys: LedgerKeys = database.seal().open(read_unseal_key(self.unseal_file.read_text()))
-        with psycopg.connect(self.url) as connection:
-            self.bodies = [row[0].encode() for row in connection.execute("SELECT body FROM ledger_entry ORDER BY seq")]
-            self.notes = connection.execute("SELECT size, root, note FROM ledger_checkpoint ORDER BY size").fetchall()
-
-    def url_of(self, database: str) -> str:
-        return f"postgresql://postgres@localhost/{database}{self.place}"
-
-    def goldfin(self, *arguments: str) -> tuple[int, dict[int, tuple[str, int | None]]]:
-        """Exit code, and the verdict of each stream."""
-        command = [binary(), "audit", "verify", "--format", "json", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), timeout=60)
-        assert done.returncode in (0, 2, 3, 4), done.stderr
-        streams = json.loads(done.stdout)["streams"] if done.returncode in (0, 2, 3) else []
-        return done.returncode, {each["stream"]: (each["verdict"], each["seq"]) for each in streams}
-
-
-def busy(server: Server) -> None:
-    """Some hundred requests of all sorts: granted, denied, malformed, with subjects and with changes."""
-    root, nobody = client_of(server, server.root_token), client_of(server, "hvs.synthetic-unknown")
-    rng = random.Random(87)
-    for number in range(160):
-        path = f"secret/data/duel/{rng.randrange(9)}"
-        try:
-            match rng.randrange(6):
-                case 0 | 1:
-                    root.write_data(path, data={"data": {"synthetic": "\u00e4\u2603" * number}})
-                case 2:
-                    root.read(path)
-                case 3:
-                    nobody.read(path)
-                case 4:
-                    root.read(f"no/such/{chr(0x400 + number)}")
-                case 5:
-                    root.auth.token.revoke(root.auth.token.create(policies=["nothing"])["auth"]["client_token"])
-        except Exception as error:  # noqa: BLE001
-            if "hvac" not in type(error).__module__:
-                raise
-
-
-@pytest.fixture(scope="module")
-def real(tmp_path_factory):
-    made = Real(tmp_path_factory.mktemp("duel"))
-    yield made
-    made.server.stop()
-
-
-def mine(verify) -> tuple[int, dict[int, tuple[str, int | None]]]:
-    try:
-        report: Report = verify()
-    except CannotVerify:
-        return 4, {}
-    return report.exit_code, {each.stream: (each.outcome.name.lower(), each.seq) for each in report.streams}
-
-
-def damaged(real: Real, mutations, seed: int) -> list[tuple[str, Ledger]]:
-    rng = random.Random(seed)
-    ledgers = []
-    for at in range(STREAMS):
-        first, length = rng.randrange(len(real.bodies) - 30), rng.randrange(1, 30)
-        ledger = settle(real.bodies[first : first + length], 1000 + 17 * at, rng, real.keys)
-        mutation = rng.choice(mutations)
-        mutation(ledger, rng)
-        ledgers.append((mutation.__name__, ledger))
-    return ledgers
-
-
-def differences(ours, theirs, ledgers, trust_mac: bool) -> list[str]:
-    names = {ledger.stream: (name, ledger.known) for name, ledger in ledgers}
-    found = [
-        f"{names.get(stream)}: stream {stream}: python {ours[1].get(stream)}, goldfin {theirs[1].get(stream)}"
-        for stream in sorted(ours[1].keys() | theirs[1].keys())
-        if ours[1].get(stream) != theirs[1].get(stream)
-    ]
-    if ours[0] != theirs[0]:
-        found.append(f"exit codes: python {ours[0]}, goldfin {theirs[0]}")
-    if trust_mac:
-        for stream, (name, known) in names.items():
-            said = ours[1].get(stream)
-            if known is not None and said is not None and said != known:
-                found.append(f"{name}: stream {stream}: both say {said}, and it was {known}")
-    return found
 
 
 def test_the_real_ledger_is_sound_by_both_and_its_notes_can_be_made_again(real):
@@ -160,59 +51,6 @@ def test_an_auditors_login_verifies_through_views(real):
     with Database(url) as database, pytest.raises(CannotVerify):
         database.seal()
     assert real.goldfin("--database", url, "--public-key", str(real.key_file))[0] == 0
-
-
-@pytest.mark.parametrize("number", range(ARCHIVES))
-def test_archives(real, tmp_path, number):
-    ledgers = damaged(real, EVERYWHERE, SEED + number)
-    lines = [archive_lines(ledger) for _, ledger in ledgers]
-    rng = random.Random(SEED - number)
-    if number % 2:
-        mixed = []
-        while lines:
-            part = rng.choice(lines)
-            mixed.append(part.pop(0)) if part else lines.remove(part)
-    else:
-        mixed = [line for part in lines for line in part]
-    archive = tmp_path / "ledger.ndjson"
-    # The first entry of an archive has to be readable: one that is not would end it all with 4.
-    sound = archive_lines(settle(real.bodies[:3], 999, rng, real.keys))
-    archive.write_bytes(b"".join(sound + mixed))
-    for arguments, trust in (
-        (["--public-key", str(real.key_file)], Trust(real.keys.public)),
-        (["--mac-key", str(real.unseal_file), "--seal", real.url], Trust(real.keys.public, real.keys.mac)),
-    ):
-        theirs = real.goldfin("--archive", str(archive), *arguments)
-        ours = mine(lambda: verify_archive(archive, trust))  # noqa: B023
-        assert not differences(ours, theirs, ledgers, False), f"GOLDFIN_DUEL_SEED={SEED}"
-        assert len(ours[1]) > STREAMS * 0.9 and len({verdict for verdict, _ in ours[1].values()}) == 3
-
-
-def test_every_bit_of_an_entry(real, tmp_path):
-    """One stream a bit, with the hash made to fit: whether the entry can be read decides between its own place and the checkpoint's."""
-    rng, ledgers = random.Random(SEED), []
-    at = max(range(1, len(real.bodies) - 1), key=lambda each: b'"changes"' in real.bodies[each])
-    bodies = real.bodies[at - 1 : at + 2]
-    # With subjects already, or `settle` gives them to some of the streams and not to others.
-    if b'"subjects":' not in bodies[1]:
-        bodies[1] = with_subjects(bodies[1], rng)
-    body = settle(bodies, 100_001, rng, real.keys).rows[1].body
-    for bit in range(8 * 5, 8 * len(body)):
-        ledger = settle(bodies, 100_001 + bit, rng, real.keys)
-        row, changed = ledger.rows[1], bytearray(ledger.rows[1].body)
-        changed[bit // 8] ^= 1 << bit % 8
-        if changed[bit // 8] == 0x0A:
-            continue
-        row.body, row.leaf = bytes(changed), leaf_hash(bytes(changed))
-        root = tree_root([each.body for each in ledger.rows])
-        ledger.notes = [Note(ledger.stream, 3, bytes(32), sign(real.keys, ledger.stream, 3, root))]
-        ledgers.append((f"bit {bit % 8} of {body[: bit // 8 + 1].decode()}", ledger))
-    archive = tmp_path / "ledger.ndjson"
-    archive.write_bytes(b"".join(line for _, ledger in ledgers for line in archive_lines(ledger)))
-    theirs = real.goldfin("--archive", str(archive), "--public-key", str(real.key_file))
-    ours = mine(lambda: verify_archive(archive, Trust(real.keys.public)))
-    assert not differences(ours, theirs, ledgers, False)
-    assert {seq for verdict, seq in ours[1].values() if verdict == "tampered"} == {1, 2}
 
 
 @pytest.fixture(scope="module")
@@ -424,168 +262,6 @@ def fill_archives(connection: psycopg.Connection, all_pruned: list[Pruned]) -> N
         for pruned in all_pruned:
             for row in pruned.kept:
                 copy.write_row([row.stream, row.seq, row.body.decode(), row.mac, *(row.columns[name] for name in COLUMNS)])
-
-
-def test_archives_that_go_on_from_each_other(real, tmp_path):
-    """Months of two streams, compressed or not, with a file that is missing, damaged, cut or of another place."""
-    rng, found, seen = random.Random(SEED + 4000), [], set()
-    for number in range(SINGLE // 2):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        paths = []
-        for stream in (1, 2):
-            ledger = settle(real.bodies[:24], stream, rng, real.keys)
-            cuts = sorted({0, 24, *rng.sample(range(1, 24), k=2)})
-            for first, last in zip(cuts, cuts[1:], strict=False):
-                lines = month_lines(ledger, first, last, rng)
-                if rng.random() < 0.2:
-                    shake(lines, rng)
-                content, name = b"".join(lines), f"{stream}-{first:02}.ndjson"
-                if rng.random() < 0.6:
-                    content, name = gzip.compress(content, mtime=0), f"{name}.gz"
-                    content = spoil(content, rng)
-                (folder / name).write_bytes(content)
-                paths.append(folder / name)
-        gone = rng.random()
-        if gone < 0.2:
-            paths.remove(rng.choice(paths))
-        elif gone < 0.4:
-            paths = paths[rng.randrange(len(paths)) :]
-        rng.shuffle(paths)
-        given = [folder] if rng.random() < 0.3 else paths
-        arguments = [part for path in given for part in ("--archive", str(path))]
-        theirs = real.goldfin(*arguments, "--public-key", str(real.key_file))
-        ours = mine(lambda: verify_archive(given, Trust(real.keys.public)))  # noqa: B023
-        seen.add(ours[0])
-        if ours != theirs:
-            found.append(f"{number}: {[path.name for path in given]}: python {ours}, goldfin {theirs}")
-    assert not found, f"GOLDFIN_DUEL_SEED={SEED}\n" + "\n".join(found)
-    assert {0, 2, 4} <= seen
-
-
-def month_lines(ledger: Ledger, first: int, last: int, rng: random.Random) -> list[bytes]:
-    """The archive of the entries behind `first` up to `last`."""
-    bodies, stream, keys = [row.body for row in ledger.rows], ledger.stream, ledger.keys
-    named = {"month": "2012-01", "first": first + 1, "last": last, "key": "synthetic", "node": "synthetic"}
-    log = keys.public.log_id if rng.random() < 0.98 else "goldfin/0000000000000000"
-    lines = [compact({"archive": 1, "log": log, "stream": stream, **named})]
-    hashes = [each.hex() for each in edge_hashes(bodies[:first])]
-    mac = ledger.rows[first - 1].mac.hex() if first else ""
-    lines.append(compact({"edge": 1, "stream": stream, "size": first, "mac": mac, "hashes": hashes}))
-    for size in {first, last} - {0}:
-        root = tree_root(bodies[:size])
-        note = sign(keys, stream, size, root).decode()
-        lines.append(compact({"checkpoint": 1, "stream": stream, "size": size, "root": root.hex(), "note": note}))
-    rows = ledger.rows[first:last]
-    return lines + [row.body[:-1] + b',"mac":"%b","leaf":"%b"}\n' % (row.mac.hex().encode(), row.leaf.hex().encode()) for row in rows]
-
-
-def spoil(content: bytes, rng: random.Random) -> bytes:
-    what, at = rng.random(), rng.randrange(len(content))
-    if what < 0.1:
-        return content[:at] + bytes([content[at] ^ 1 << rng.randrange(8)]) + content[at + 1 :]
-    if what < 0.15:
-        return content[:at]
-    if what < 0.2:
-        return content + rng.choice([b"\0" * 20, b"{}\n", content])
-    return content
-
-
-def test_single_archives_damaged_byte_by_byte_and_line_by_line(real, tmp_path):
-    """What ends in 4, too: one archive each, some from an edge. A third is compared with a checkpoint that was kept."""
-    rng = random.Random(SEED + 2000)
-    kept = tmp_path / "kept"
-    seen, found = set(), []
-    for number in range(SINGLE):
-        first, second = settle(real.bodies[:12], 1, rng, real.keys), settle(real.bodies[40:52], 2, rng, real.keys)
-        bodies, begin = [row.body for row in first.rows], 0
-        if number % 4 == 1 and first.notes:
-            begin = rng.choice(first.notes).size
-        lines = archive_lines(first)[begin:] + archive_lines(second)
-        if begin:
-            lines.insert(rng.choice([0, len(lines)]), edge(bodies[:begin], first.rows[begin - 1].mac))
-        what = shake(lines, rng)
-        archive = write(tmp_path / str(number), lines, rng)
-        arguments, trusted = [], []
-        if number % 3 == 0 and begin < 12:
-            size = rng.randrange(begin + 1, 13)
-            root = tree_root(bodies[:size]) if rng.random() < 0.8 else rng.randbytes(32)
-            trusted = [sign(real.keys, rng.choice([1, 1, 1, 3]), size, root)]
-            kept.write_bytes(trusted[0])
-            arguments = ["--checkpoint", str(kept)]
-        theirs = real.goldfin("--archive", str(archive), "--public-key", str(real.key_file), *arguments)
-        ours = mine(lambda: verify_archive(archive, Trust(real.keys.public, None, trusted)))  # noqa: B023
-        seen.add(ours[0])
-        if ours != theirs:
-            found.append(f"{number}: {what}, from {begin}: python {ours}, goldfin {theirs}")
-    assert not found, f"GOLDFIN_DUEL_SEED={SEED}\n" + "\n".join(found)
-    assert {0, 2, 4} <= seen
-
-
-def test_an_edge_does_not_hide_a_checkpoint_that_was_kept(real, tmp_path):
-    """Of a size before the edge it cannot be compared; of the edge's own size it contradicts."""
-    ledger = settle(real.bodies[:12], 1, random.Random(SEED), real.keys)
-    bodies = [row.body for row in ledger.rows]
-    ledger.notes = [Note(1, 8, tree_root(bodies[:8]), sign(real.keys, 1, 8, tree_root(bodies[:8])))]
-    archive = tmp_path / "ledger.ndjson"
-    archive.write_bytes(b"".join([edge(bodies[:8], ledger.rows[7].mac), *archive_lines(ledger)[8:]]))
-    for size, root, code in [
-        (8, tree_root(bodies[:8]), 0),
-        (9, tree_root(bodies[:9]), 0),
-        (9, bytes(32), 2),
-        (4, tree_root(bodies[:4]), 4),
-        (8, bytes(32), 4),
-    ]:
-        trust = Trust(real.keys.public, None, [sign(real.keys, 1, size, root)])
-        assert mine(lambda: verify_archive(archive, trust))[0] == code  # noqa: B023
-
-
-def edge(bodies: list[bytes], mac: bytes) -> bytes:
-    hashes = [each.hex() for each in edge_hashes(bodies)]
-    return compact({"edge": 1, "stream": 1, "size": len(bodies), "mac": mac.hex(), "hashes": hashes})
-
-
-def write(path: pathlib.Path, lines: list[bytes], rng: random.Random) -> pathlib.Path:
-    """A file, or a folder of some."""
-    if rng.random() < 0.7:
-        path.write_bytes(b"".join(lines))
-        return path
-    path.mkdir()
-    cut = rng.randrange(len(lines) + 1)
-    (path / "part-10.ndjson").write_bytes(b"".join(lines[:cut]))
-    (path / "part-9.ndjson").write_bytes(b"".join(lines[cut:]))
-    (path / "notes.txt").write_text("passed over\n")
-    return path
-
-
-def shake(lines: list[bytes], rng: random.Random) -> str:
-    at = rng.choice([0, len(lines) // 2, len(lines) - 1, rng.randrange(len(lines))])
-    what = rng.choice(["flip", "flip", "flip", "flip", "cut", "remove", "double", "swap", "shuffle", "number", "blank", "nothing"])
-    line = bytearray(lines[at])
-    match what:
-        case "flip":
-            line[rng.randrange(len(line))] ^= 1 << rng.randrange(8)
-            lines[at] = bytes(line)
-        case "cut":
-            del lines[at + 1 :]
-            lines[at] = bytes(line[: rng.randrange(len(line))])
-        case "remove":
-            del lines[at]
-        case "double":
-            lines.insert(at, lines[at])
-        case "swap":
-            other = rng.randrange(len(lines))
-            lines[at], lines[other] = lines[other], lines[at]
-        case "shuffle":
-            rng.shuffle(lines)
-        case "number":
-            number = rng.choice([b"0", b"-1", b"01", b"1.0", b"1e0", b"null", b"99999999999999999999", b'"1"', b" 1", b"2"])
-            lines[at] = re.sub(
-                rb"(?<=[\"{]%b\":)-?\d+" % rng.choice([b"stream", b"seq", b"size", b"v", b"head"]), number, lines[at], count=1
-            )
-        case "blank":
-            lines.insert(at, rng.choice([b"\n", b" \n", b"{}\n", b"[]\n", b"null\n", b"\xff\n", b'{"v":1}\n', b'{"v":\n', b'{"head":1}\n']))
-    return f"{what} at {at}"
 
 
 def test_a_server_shows_the_same(real):

@@ -218,7 +218,7 @@ fn every_way_to_reveal_or_encode_meets_the_limit_on_two_nodes_and_across_a_resta
         let member = if ENCODING.contains(way) { "max_encoded_per_hour" } else { "max_revealed_per_hour" };
         server.root_write(&format!("transform/transformations/tokenization/{way}"), json!({ member: 20 }));
     }
-    std::thread::sleep(std::time::Duration::from_millis(3000));
+    std::thread::sleep(std::time::Duration::from_millis(1200));
     let at = |server: &Server, second: bool, way: &str, count: usize| -> Answer {
         let mut answers = uses(way, way, &made[way], count).into_iter().map(|(path, body)| match second {
             false => server.ask(&root, "POST", &path, body),

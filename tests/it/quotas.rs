@@ -218,8 +218,8 @@ fn a_quota_holds_across_nodes_and_a_restart() {
     server.root_write("sys/quotas/disclosure/all", json!({ "revealed_per_hour": 640 }));
     let made = token(&post(&server, "transform/encode/app", json!({ "value": "v" })).expect(200));
     let root = server.root();
-    // The other node hears of the quota within a second; on a busy machine later.
-    std::thread::sleep(std::time::Duration::from_secs(3));
+    // The other node hears of the quota within a second.
+    std::thread::sleep(std::time::Duration::from_millis(1200));
     let mut revealed = 0;
     for round in 0..40 {
         if round == 10 {

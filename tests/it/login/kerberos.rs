@@ -274,6 +274,6 @@ fn revocation_reaches_the_other_node(site: &Site, second: &SecondNode) {
     assert_eq!((status_of(&site.server, &token), elsewhere(&token)), (200, 200));
     site.server.ask(&token, "POST", "auth/token/revoke-self", NONE).expect(204);
     assert_eq!(status_of(&site.server, &token), 403);
-    std::thread::sleep(std::time::Duration::from_secs(3));
+    std::thread::sleep(std::time::Duration::from_secs(1));
     assert_eq!(elsewhere(&token), 403);
 }

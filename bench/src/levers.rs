@@ -70,7 +70,7 @@ const LEVERS: [Lever; 7] = [
         moved: Moved::Node("lane_from=1000000"),
         compared: &[both(BatchEncode, 1), both(BatchEncode, 4), (BESIDE, BESIDE)],
     },
-    Lever { name: "lookup_part", moved: Moved::Node("lookup_part=256"), compared: &[both(BatchDecode, 1), both(BatchDecode, 4)] },
+    Lever { name: "lookup_part", moved: Moved::Node("lookup_part=10000"), compared: &[both(BatchDecode, 1), both(BatchDecode, 4)] },
     Lever { name: "stretch_from", moved: Moved::Node("stretch_from=1000000"), compared: &[both(BatchDecode, 1), both(BatchDecode, 4)] },
     Lever {
         name: "batches",

@@ -14,7 +14,7 @@ pub struct Tuning {
     /// From so many new tokens on, 2 to 1000000, a request copies them in a transaction of its own; a request has 10,000 at most. One alone
     /// always rides with others: its entry holds its digest. 256
     pub lane_from: usize,
-    /// The tokens in one lookup of a batch, 1 to 10000. 1000
+    /// The tokens of a batch that are looked for and opened together, 1 to 10000; two such parts are worked on at the same time. 500
     pub lookup_part: usize,
     /// From so many tokens on, 1 to 1000000, that were made one after the other, a lookup reads them as one stretch. 4
     pub stretch_from: usize,
@@ -22,7 +22,7 @@ pub struct Tuning {
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { group: 1000, coalesce: true, lane_from: 256, lookup_part: 1000, stretch_from: 4 }
+        Self { group: 1000, coalesce: true, lane_from: 256, lookup_part: 500, stretch_from: 4 }
     }
 }
 

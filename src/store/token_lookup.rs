@@ -1,18 +1,15 @@
 //! Lookups of tokens.
 //!
 //! Single ones are gathered: what waits while a statement is under way is asked for together in the next one. No timer: the statement in
-//! flight is the window. Whoever asks holds on to the connection for a moment, because giving it back costs as much as a statement. Those of
-//! a batch go out in parts, the next of which are under way while one is worked on.
+//! flight is the window. Whoever asks holds on to the connection for a moment, because giving it back costs as much as a statement.
 //!
 //! A lookup never answers from a statement that was sent before it was asked for, so it sees everything committed until then.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::Store;
@@ -30,9 +27,6 @@ const LINGER: Duration = Duration::from_millis(5);
 
 /// The most ids in one statement.
 const GATHERED: usize = 512;
-
-/// Parts of a batch that are under way beside the one that is worked on.
-const AHEAD: usize = 2;
 
 type Answer = Result<Option<TokenRow>, StoreError>;
 
@@ -144,54 +138,6 @@ async fn drain(counter: &Counter, store: &Store) {
                 // The connection may be broken: the next round takes another.
                 return;
             }
-        }
-    }
-}
-
-/// A statement under way that looks for the tokens of one part.
-type Looking = JoinHandle<Result<Vec<TokenRow>, StoreError>>;
-
-/// The tokens of a batch, part by part.
-#[derive(Debug)]
-pub struct Parts {
-    store: Store,
-    waiting: VecDeque<Vec<i64>>,
-    under_way: VecDeque<(usize, Looking)>,
-}
-
-impl Parts {
-    #[must_use]
-    pub fn new(store: &Store, ids: &[i64]) -> Self {
-        let waiting = ids.chunks(store.tuning().lookup_part.max(1)).map(<[i64]>::to_vec).collect();
-        let mut parts = Self { store: store.clone(), waiting, under_way: VecDeque::new() };
-        parts.send();
-        parts
-    }
-
-    /// The rows of the next ids, and of how many ids; ids that have no row are left out.
-    pub async fn next(&mut self) -> Result<Option<(usize, Vec<TokenRow>)>, StoreError> {
-        let Some((count, rows)) = self.under_way.front_mut() else { return Ok(None) };
-        let (count, rows) = (*count, rows.await);
-        self.under_way.pop_front();
-        self.send();
-        let rows = rows.unwrap_or(Err(StoreError::Unavailable("the lookup was stopped")))?;
-        Ok(Some((count, rows)))
-    }
-
-    fn send(&mut self) {
-        while self.under_way.len() < AHEAD
-            && let Some(ids) = self.waiting.pop_front()
-        {
-            let store = self.store.clone();
-            self.under_way.push_back((ids.len(), tokio::spawn(async move { find(&store, &ids).await })));
-        }
-    }
-}
-
-impl Drop for Parts {
-    fn drop(&mut self) {
-        for (_, rows) in &self.under_way {
-            rows.abort();
         }
     }
 }

@@ -149,7 +149,7 @@ impl Transform {
             // Not one item could be read: the role alone is what the request concerns.
             targets.push(Target { name: None, class: None });
         }
-        Ok((ValuesOp { usage, role, format, targets, items, batch, purpose, partial_failure }, unknown))
+        Ok((ValuesOp { usage, role, format, targets, items: Arc::new(items), batch, purpose, partial_failure }, unknown))
     }
 
     /// One object of a batch: the item, how many of its members are unknown, and its own purpose.
@@ -340,7 +340,7 @@ pub(super) fn answer(op: &ValuesOp, mut results: Vec<Result<Answered, Fault>>) -
     let all = results.len();
     let nodes = results
         .into_iter()
-        .zip(&op.items)
+        .zip(op.items.iter())
         .map(|(result, item)| {
             let members = result.unwrap_or_else(|fault| {
                 vec![("error".to_owned(), Node::text(fault.to_string())), ("status".to_owned(), Node::whole(i64::from(fault.status())))]

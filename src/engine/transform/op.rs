@@ -84,7 +84,7 @@ pub(super) struct ValuesOp {
     pub format: Option<String>,
     /// The transformations that the items concern, each once; at least one.
     pub targets: Vec<Target>,
-    pub items: Vec<Item>,
+    pub items: Arc<Vec<Item>>,
     /// Whether the answer is a list.
     pub batch: bool,
     pub purpose: Option<Purpose>,

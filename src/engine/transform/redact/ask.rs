@@ -1,6 +1,7 @@
 //! What a request about free text asks: its texts, the caller's own spans, and which transformation takes which class.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use goldfin_crypto::Plaintext;
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -125,7 +126,7 @@ impl Transform {
         if targets.is_empty() {
             targets.push(Target { name: None, class: None });
         }
-        let values = ValuesOp { usage, role, format: None, targets, items, batch, purpose, partial_failure };
+        let values = ValuesOp { usage, role, format: None, targets, items: Arc::new(items), batch, purpose, partial_failure };
         Ok((What::Text(TextOp { values, plan, count }), unknown))
     }
 

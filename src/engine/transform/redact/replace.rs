@@ -3,6 +3,7 @@
 //! A text is replaced as a whole or not at all: a value whose transformation is refused fails its text.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use goldfin_crypto::Plaintext;
 
@@ -63,7 +64,7 @@ pub(super) fn within(op: &TextOp, items: Vec<Item>) -> ValuesOp {
         role: op.values.role.clone(),
         format: None,
         targets: op.values.targets.clone(),
-        items,
+        items: Arc::new(items),
         batch: true,
         purpose: op.values.purpose.clone(),
         partial_failure: None,

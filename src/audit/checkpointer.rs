@@ -32,6 +32,9 @@ const MANY: u64 = 1000;
 /// The shortest between two writings of the high-water mark.
 const MARK_PERIOD: Duration = Duration::from_millis(200);
 
+/// How long committed groups are gathered: nobody waits for them, and waking up for each takes CPU from those who are waited for.
+const GATHERING: Duration = Duration::from_millis(20);
+
 /// How long to leave a database alone that failed.
 const REST: Duration = Duration::from_secs(1);
 
@@ -128,6 +131,7 @@ impl Checkpointer {
             let Ok(group) = timeout(self.pause(), committed.recv()).await else { continue };
             let Some(group) = group else { break };
             self.take(group);
+            tokio::time::sleep(GATHERING).await;
             while let Ok(group) = committed.try_recv() {
                 self.take(group);
             }

@@ -91,13 +91,13 @@ pub struct Draft {
 /// An entry whose canonical bytes are ready but for its place.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    pub draft: Draft,
+    pub draft: Box<Draft>,
     /// The members behind `time`, with the closing brace.
     rest: String,
 }
 
 impl Prepared {
-    pub(super) fn new(draft: Draft, now: Timestamp) -> Self {
+    pub(super) fn new(draft: Box<Draft>, now: Timestamp) -> Self {
         let rest = rest_of(&draft, now);
         Self { draft, rest }
     }

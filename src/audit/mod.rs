@@ -12,6 +12,7 @@ pub mod high_water;
 pub mod lines;
 mod pace;
 pub mod prove;
+mod queue;
 pub mod receipt;
 pub mod recorder;
 pub mod shipping;

@@ -21,11 +21,6 @@ impl Receipt {
         format!("{}:{}:{}", self.stream.0, self.seq, goldfin_crypto::digest::hex(&self.leaf))
     }
 
-    /// Which entry of its stream it is, and its leaf hash: what the tree is made of.
-    pub(super) fn leaf(&self) -> (i64, [u8; 32]) {
-        (self.seq, self.leaf)
-    }
-
     /// For the tests of the network floor.
     #[cfg(test)]
     pub(crate) fn of_test(stream: StreamId, seq: i64, leaf: [u8; 32]) -> Self {

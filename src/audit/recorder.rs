@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use goldfin_crypto::mac::MacKey;
 use goldfin_ledger::SigningKey;
@@ -31,11 +32,9 @@ use super::chain;
 use super::checkpointer::{self, Checkpointer, Committed};
 use super::entry::{Decision, Draft, EntryKind, Prepared};
 use super::high_water::{HighWater, Mark};
+use super::queue::{Item, Queue};
 use super::receipt::Receipt;
-use super::writer::{Item, Writer};
-
-/// Requests that may wait for the writer before others are turned away.
-const QUEUE: usize = 8192;
+use super::writer::Writer;
 
 /// How often an operation is run again that lost a race with another node or with an erasure.
 const RACES: u32 = 10;
@@ -61,9 +60,24 @@ pub trait Perform<Op>: Sync {
 /// The door to the ledger. Cloning shares the writer.
 #[derive(Debug, Clone)]
 pub struct Recorder {
-    queue: mpsc::Sender<Item>,
+    entrance: Arc<Entrance>,
     clock: Clock,
     stream: StreamId,
+}
+
+/// Closes the queue when the last recorder is gone.
+struct Entrance(Arc<Queue>);
+
+impl std::fmt::Debug for Entrance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Entrance")
+    }
+}
+
+impl Drop for Entrance {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// The writer's thread; joined at the end of the server, so that what was taken is committed.
@@ -132,9 +146,10 @@ impl Recorder {
     /// Takes the stream of `node`, verifies its end, compares it with the high-water mark and starts its writer. The connection is made by
     /// the writer itself, on its own thread.
     pub async fn open(opening: Opening) -> Result<Opened, OpenError> {
-        let (queue, waiting) = mpsc::channel(QUEUE);
         let (opened, told) = oneshot::channel();
         let clock = opening.clock.clone();
+        let queue = Arc::new(Queue::new(opening.mac.duplicate(), clock.clone()));
+        let entrance = Arc::new(Entrance(Arc::clone(&queue)));
         let thread = std::thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || {
@@ -149,8 +164,8 @@ impl Recorder {
                             match grow_tree(&opening, told.0) {
                                 Ok((tree, checkpoints)) => {
                                     drop(opened.send(Ok(told)));
-                                    let Opening { access, node, mac, clock, .. } = opening;
-                                    Writer::new(access, node, (start.connection, start.head), mac, clock, tree).run(waiting).await;
+                                    let Opening { access, node, .. } = opening;
+                                    Writer::new(access, node, (start.connection, start.head), queue, tree).run().await;
                                     // The writer is gone, and with it the leaves' sender: the last checkpoint is made now.
                                     drop(checkpoints.join());
                                 }
@@ -163,7 +178,7 @@ impl Recorder {
             })
             .map_err(|_| OpenError::Thread)?;
         let (stream, set_back) = told.await.map_err(|_| OpenError::Thread)??;
-        Ok(Opened { recorder: Self { queue, clock, stream }, writer: WriterThread(thread), set_back })
+        Ok(Opened { recorder: Self { entrance, clock, stream }, writer: WriterThread(thread), set_back })
     }
 
     /// The stream that this node writes.
@@ -267,10 +282,16 @@ impl Recorder {
 
     /// Records something that is no request of a client: what happened while sealed, a start, an alarm.
     pub async fn note(&self, draft: Draft) -> Result<Receipt, Fault> {
-        Ok(self.commit(draft, Pending::Nothing).await?)
+        Ok(self.commit(Box::new(draft), Pending::Nothing).await?)
     }
 
-    fn draft_of<Op: Operation>(&self, asked: &Asked, permit: &Authorized<Op>, facts: &Facts, outcome: Result<&Reply, &Fault>) -> Draft {
+    fn draft_of<Op: Operation>(
+        &self,
+        asked: &Asked,
+        permit: &Authorized<Op>,
+        facts: &Facts,
+        outcome: Result<&Reply, &Fault>,
+    ) -> Box<Draft> {
         let mut facts = facts.clone();
         let (resource, circumstances) = (permit.op().resource(), permit.op().circumstances());
         if facts.purpose.is_none() {
@@ -301,11 +322,10 @@ impl Recorder {
         draft
     }
 
-    async fn commit(&self, draft: Draft, pending: Pending) -> Result<Receipt, StoreError> {
+    async fn commit(&self, draft: Box<Draft>, pending: Pending) -> Result<Receipt, StoreError> {
         let entry = Prepared::new(draft, self.clock.now());
         let (done, committed) = oneshot::channel();
-        let item = Item { entry, pending, done, tries: 0 };
-        if self.queue.try_send(item).is_err() {
+        if !self.entrance.0.push(Item { entry, pending, done, tries: 0, link: None }) {
             return Err(StoreError::Unavailable("the ledger's queue is full"));
         }
         committed.await.map_err(|_| StoreError::OutcomeUnknown)?
@@ -377,8 +397,8 @@ async fn compare(opening: &Opening, connection: &mut WriterConnection, head: &He
     if opening.acknowledged == Some((head.stream, head.seq)) { Ok(Some(set_back)) } else { Err(OpenError::SetBack(set_back)) }
 }
 
-fn draft(asked: &Asked, who: &Principal, action: Action, resource: &Resource, facts: Facts) -> Draft {
-    Draft {
+fn draft(asked: &Asked, who: &Principal, action: Action, resource: &Resource, facts: Facts) -> Box<Draft> {
+    Box::new(Draft {
         kind: EntryKind::Request,
         request: asked.request,
         received: asked.received,
@@ -397,7 +417,7 @@ fn draft(asked: &Asked, who: &Principal, action: Action, resource: &Resource, fa
         status: 0,
         facts,
         changes: Vec::new(),
-    }
+    })
 }
 
 /// The manifest's version comes first, where the index finds it, and says as much as `Change::Directory`.

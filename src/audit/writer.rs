@@ -1,26 +1,25 @@
 //! The one writer of a stream, on a thread of its own, so that bulk work never sits in its run queue.
 //!
-//! It takes whatever waits (no timer: the commit in flight is the window), gives out the numbers, computes the chain in memory and
-//! commits the whole group in one statement. A transaction that has read what it changes brings its connection; its entry is appended
-//! last in it, and the writer commits it, so the order of the chain and of the commits is one.
+//! It takes whatever waits (no timer: the commit in flight is the window), linked into the chain already, and commits the whole group in one
+//! statement. A transaction that has read what it changes brings its connection; its entry is appended last in it, and the writer commits
+//! it, so the order of the chain and of the commits is one.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
-use goldfin_crypto::mac::MacKey;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::model::clock::{self, Clock, Timestamp};
+use crate::model::clock;
 use crate::store::connect::Access;
 use crate::store::error::StoreError;
 use crate::store::ledger::{Head, NewEntries, WriterConnection, append};
 use crate::store::transform::NewTokens;
 use crate::store::work::Pending;
 
-use super::chain;
 use super::checkpointer::Committed;
-use super::entry::Prepared;
 use super::pace::Pace;
+use super::queue::{Item, Queue};
 use super::receipt::Receipt;
 
 /// The most new tokens that ride in a group with others; a larger batch is committed by itself.
@@ -28,14 +27,6 @@ const GROUP_TOKENS: usize = 4000;
 
 /// How often a request is tried again whose subject is being erased at this moment.
 const SUBJECT_TRIES: u32 = 50;
-
-/// A request that waits for its commit.
-pub(super) struct Item {
-    pub entry: Prepared,
-    pub pending: Pending,
-    pub done: oneshot::Sender<Result<Receipt, StoreError>>,
-    pub tries: u32,
-}
 
 /// How long the database may be silent before the writer gives its connection up.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -47,11 +38,15 @@ pub(super) struct Writer {
     node: String,
     connection: Option<WriterConnection>,
     head: Head,
-    key: MacKey,
-    clock: Clock,
-    waiting: VecDeque<Item>,
+    queue: Arc<Queue>,
     pace: Pace,
     tree: mpsc::Sender<Committed>,
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue.abandon();
+    }
 }
 
 impl Writer {
@@ -59,183 +54,131 @@ impl Writer {
         access: Access,
         node: String,
         (connection, head): (WriterConnection, Head),
-        key: MacKey,
-        clock: Clock,
+        queue: Arc<Queue>,
         tree: mpsc::Sender<Committed>,
     ) -> Self {
-        Self { access, node, connection: Some(connection), head, key, clock, waiting: VecDeque::new(), pace: Pace::default(), tree }
+        Self { access, node, connection: Some(connection), head, queue, pace: Pace::default(), tree }
     }
 
-    /// Runs until every sender is gone and nothing waits.
-    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Item>) {
-        let group = self.access.tuning.group;
-        let mut taken = Vec::with_capacity(group);
-        loop {
-            if self.waiting.is_empty() {
-                if queue.recv_many(&mut taken, group).await == 0 {
-                    return;
-                }
-            } else {
-                while taken.len() < group {
-                    let Ok(item) = queue.try_recv() else { break };
-                    taken.push(item);
-                }
-            }
-            self.waiting.extend(taken.drain(..));
+    /// Runs until the queue is closed and nothing waits.
+    pub(super) async fn run(mut self) {
+        while self.queue.filled().await {
             self.commit_next().await;
         }
     }
 
     /// Commits what stands at the front: a transaction alone, or as many of the others as fit.
     async fn commit_next(&mut self) {
-        let Some(front) = self.waiting.pop_front() else { return };
-        if let Pending::Transaction(_) = front.pending {
-            return self.commit_transaction(front).await;
+        let ready = self.ready().await;
+        let (most, enough) = (self.access.tuning.group, self.pace.enough());
+        let mut group = self.queue.take(&self.head, |waiting| fitting(waiting, most, enough));
+        if let Err(error) = ready {
+            return self.refuse(group, &error);
         }
-        let mut tokens = tokens_of(&front);
-        let mut group = vec![front];
-        let (most, half, enough) = (self.access.tuning.group, self.waiting.len() / 2, self.pace.enough());
-        while group.len() < most && (group.len() <= half || enough.is_none_or(|enough| group.len() + tokens < enough)) {
-            match self.waiting.front() {
-                Some(next) if !matches!(next.pending, Pending::Transaction(_)) && tokens + tokens_of(next) <= GROUP_TOKENS => {
-                    tokens += tokens_of(next);
-                    group.extend(self.waiting.pop_front());
-                }
-                _ => break,
+        if matches!(group.as_slice(), [Item { pending: Pending::Transaction(_), .. }]) {
+            if let Some(item) = group.pop() {
+                self.commit_transaction(item).await;
             }
+            return;
         }
-        let (rows, begun) = (group.len() + tokens, clock::instant());
+        let (rows, begun) = (group.iter().map(|item| 1 + tokens_of(item)).sum(), clock::instant());
         self.commit_group(group).await;
         self.pace.saw(rows, begun.elapsed());
     }
 
-    async fn commit_transaction(&mut self, item: Item) {
-        if let Err(error) = self.ready().await {
-            return answer(item.done, Err(error));
-        }
-        let Item { entry, pending, done, .. } = item;
-        let Pending::Transaction(mut transaction) = pending else { return };
-        let now = self.clock.now();
-        let (entries, receipts, next) = self.assemble(std::iter::once(&entry), now);
+    async fn commit_transaction(&mut self, mut item: Item) {
+        let Pending::Transaction(mut transaction) = std::mem::replace(&mut item.pending, Pending::Nothing) else { return };
+        let group = [item];
+        let entries = columns(&group);
         if let Err(error) = in_time(append(&mut transaction, &self.head, &entries)).await.unwrap_or(Err(SILENT)) {
             drop(transaction);
-            self.after_failure(&error).await;
-            return answer(done, Err(error));
+            self.after_failure(&error);
+            return self.refuse(group, &error);
         }
         let committed = in_time(transaction.commit()).await;
         let committed =
             committed.map_or(Err(StoreError::OutcomeUnknown), |done| done.map_err(|error| StoreError::from(error).under_commit()));
         match committed {
-            Ok(()) => {
-                self.head = next;
-                self.hand_over(&receipts);
-                if let Some(receipt) = receipts.into_iter().next() {
-                    answer(done, Ok(receipt));
-                }
-            }
+            Ok(()) => self.committed(group),
             Err(error) => {
                 self.connection = None;
-                answer(done, Err(error));
+                self.refuse(group, &error);
             }
         }
     }
 
     async fn commit_group(&mut self, mut group: Vec<Item>) {
-        if let Err(error) = self.ready().await {
-            for item in group {
-                answer(item.done, Err(again(&error)));
-            }
-            return;
-        }
-        let (mut tokens, counts) = gather(&mut group);
-        let now = self.clock.now();
-        let (entries, receipts, next) = self.assemble(group.iter().map(|item| &item.entry), now);
         let Some(connection) = self.connection.as_mut() else { return };
+        let (mut tokens, counts) = gather(&mut group);
+        let entries = columns(&group);
         let written = if tokens.is_empty() {
             in_time(connection.append(&self.head, &entries)).await
         } else {
             in_time(connection.append_with_tokens(&self.head, &entries, &tokens)).await
         };
         // One statement is one commit: silence under it says nothing of its outcome.
-        let written = written.unwrap_or(Err(StoreError::OutcomeUnknown));
-        match written {
-            Ok(()) => {
-                self.head = next;
-                self.hand_over(&receipts);
-                for (item, receipt) in group.into_iter().zip(receipts) {
-                    answer(item.done, Ok(receipt));
-                }
-            }
+        match written.unwrap_or(Err(StoreError::OutcomeUnknown)) {
+            Ok(()) => self.committed(group),
             Err(StoreError::SubjectGone) => {
                 hand_back(&mut group, &counts, &mut tokens);
+                self.queue.cut();
                 self.retry_apart(group).await;
             }
             Err(error) => {
                 // One statement is one commit: a connection that dies under it leaves the outcome unknown.
                 let error = error.under_commit();
-                self.after_failure(&error).await;
-                for item in group {
-                    answer(item.done, Err(again(&error)));
-                }
+                self.after_failure(&error);
+                self.refuse(group, &error);
             }
         }
     }
 
     /// A subject of one of the requests is erased or being erased. Alone, each finds out whether it was the one; that one waits behind
     /// whatever is queued (the erasing transaction may be among it) and is tried a bounded number of times.
-    async fn retry_apart(&mut self, group: Vec<Item>) {
+    async fn retry_apart(&mut self, mut group: Vec<Item>) {
         if group.len() > 1 {
-            for item in group {
-                Box::pin(self.commit_group(vec![item])).await;
+            for mut item in group {
+                match self.ready().await {
+                    Ok(()) => {
+                        self.queue.relink(&mut item, &self.head);
+                        Box::pin(self.commit_group(vec![item])).await;
+                    }
+                    Err(error) => self.refuse([item], &error),
+                }
             }
             return;
         }
-        for mut item in group {
-            item.tries += 1;
-            if item.tries >= SUBJECT_TRIES {
-                answer(item.done, Err(StoreError::SubjectGone));
-            } else {
-                if self.waiting.is_empty() {
-                    tokio::time::sleep(Duration::from_millis(2)).await;
-                }
-                self.waiting.push_back(item);
-            }
+        let Some(mut item) = group.pop() else { return };
+        item.tries += 1;
+        if item.tries >= SUBJECT_TRIES {
+            return self.refuse([item], &StoreError::SubjectGone);
         }
+        if self.queue.is_empty() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        self.queue.push_again(item);
     }
 
-    fn assemble<'a>(&self, items: impl Iterator<Item = &'a Prepared>, now: Timestamp) -> (NewEntries, Vec<Receipt>, Head) {
-        let mut entries = NewEntries::default();
-        let mut receipts = Vec::new();
-        let mut head = self.head.clone();
-        for entry in items {
-            head.seq += 1;
-            let body = entry.body(head.stream, head.seq, now);
-            let leaf = chain::leaf(&body);
-            let mac = chain::link(&self.key, head.stream, head.seq, &head.mac, &leaf);
-            head.mac = mac.to_vec();
-            let draft = &entry.draft;
-            entries.time.push(now.to_date());
-            entries.request.push(draft.request.as_uuid());
-            entries.account.push(draft.account.clone());
-            entries.action.push(draft.action.name().to_owned());
-            entries.resource.push(draft.resource.clone());
-            entries.decision.push(draft.decision.name().to_owned());
-            entries.subject.push(draft.facts.subject.map(|hash| hash.to_vec()));
-            entries.named.add(head.seq, &draft.facts.subjects);
-            let changes: Vec<String> = draft.changes.iter().map(ToString::to_string).collect();
-            entries.change.push((!changes.is_empty()).then(|| changes.join("\n")));
-            entries.body.push(body);
-            entries.mac.push(mac.to_vec());
-            receipts.push(Receipt::new(head.stream, head.seq, leaf));
+    /// Their entries stand: the stream ends with the last of them.
+    fn committed(&mut self, group: impl IntoIterator<Item = Item>) {
+        let mut leaves = Vec::new();
+        let first = self.head.seq + 1;
+        for item in group {
+            let Some(link) = item.link else { continue };
+            let receipt = Receipt::new(link.head.stream, link.head.seq, link.leaf);
+            (self.head, _) = (link.head, leaves.push(link.leaf));
+            answer(item.done, Ok(receipt));
         }
-        (entries, receipts, head)
-    }
-
-    /// Leaves for the tree, never waited for: what finds no room is read back from the database.
-    fn hand_over(&self, receipts: &[Receipt]) {
-        let Some((first, _)) = receipts.first().map(Receipt::leaf) else { return };
-        let leaves = receipts.iter().map(|receipt| receipt.leaf().1).collect();
+        // Never waited for: what finds no room is read back from the database.
         drop(self.tree.try_send(Committed { first, leaves }));
+    }
+
+    /// Nothing of them stands, or nobody knows; so what waits is linked anew.
+    fn refuse(&self, group: impl IntoIterator<Item = Item>, error: &StoreError) {
+        self.queue.cut();
+        for item in group {
+            answer(item.done, Err(again(error)));
+        }
     }
 
     /// Has a connection that holds the stream's lock, or makes one.
@@ -257,7 +200,7 @@ impl Writer {
         Ok(())
     }
 
-    async fn after_failure(&mut self, error: &StoreError) {
+    fn after_failure(&mut self, error: &StoreError) {
         match error {
             StoreError::Fork => {
                 tracing::error!(alarm = "ledger", stream = self.head.stream.0, "the stream does not end where this node left it");
@@ -272,6 +215,45 @@ impl Writer {
 /// None where the database was silent for too long.
 async fn in_time<T>(work: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(PATIENCE, work).await.ok()
+}
+
+/// How many from the front are committed together.
+fn fitting(waiting: &VecDeque<Item>, most: usize, enough: Option<usize>) -> usize {
+    let (half, mut count, mut tokens) = (waiting.len().saturating_sub(1) / 2, 0, 0);
+    for item in waiting {
+        if let Pending::Transaction(_) = item.pending {
+            return count.max(1);
+        }
+        let another = count < most
+            && tokens + tokens_of(item) <= GROUP_TOKENS
+            && (count <= half || enough.is_none_or(|enough| count + tokens < enough));
+        if count > 0 && !another {
+            break;
+        }
+        (count, tokens) = (count + 1, tokens + tokens_of(item));
+    }
+    count
+}
+
+/// The entries of a group, column by column, as they are linked.
+fn columns(group: &[Item]) -> NewEntries<'_> {
+    let mut entries = NewEntries::default();
+    for (Item { entry, .. }, link) in group.iter().filter_map(|item| Some((item, item.link.as_ref()?))) {
+        let draft = &entry.draft;
+        entries.time.push(link.time.to_date());
+        entries.request.push(draft.request.as_uuid());
+        entries.account.push(&draft.account);
+        entries.action.push(draft.action.name());
+        entries.resource.push(&draft.resource);
+        entries.decision.push(draft.decision.name());
+        entries.subject.push(draft.facts.subject.as_ref().map(<[u8; 32]>::as_slice));
+        entries.named.add(link.head.seq, link.time, &draft.facts.subjects);
+        let changes: Vec<String> = draft.changes.iter().map(ToString::to_string).collect();
+        entries.change.push((!changes.is_empty()).then(|| changes.join("\n")));
+        entries.body.push(&link.body);
+        entries.mac.push(&link.head.mac);
+    }
+    entries
 }
 
 fn tokens_of(item: &Item) -> usize {
@@ -297,7 +279,7 @@ fn gather(group: &mut [Item]) -> (NewTokens, Vec<usize>) {
 fn hand_back(group: &mut [Item], counts: &[usize], all: &mut NewTokens) {
     for (item, count) in group.iter_mut().zip(counts).rev() {
         if let Pending::Tokens(own) = &mut item.pending {
-            *own = all.split_off(all.len().saturating_sub(*count));
+            **own = all.split_off(all.len().saturating_sub(*count));
         }
     }
 }

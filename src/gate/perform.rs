@@ -1,5 +1,7 @@
 //! The one path: who, where, what, may they, work, commit, release. Each step's result is the next step's argument.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use goldfin_crypto::Plaintext;
@@ -149,7 +151,7 @@ impl House {
         let permit = match self.rules.authorize(Arc::new(who), op, now) {
             Ok(permit) => permit,
             Err(denied) => {
-                return match self.recorder.refuse_denied(asked, &denied, &Fault::Denied).await {
+                return match Box::pin(self.recorder.refuse_denied(asked, &denied, &Fault::Denied)).await {
                     Ok(receipt) => Released::recorded(asked.request, Err(Fault::Denied), receipt),
                     Err(fault) => Released::unrecorded(asked.request, fault),
                 };
@@ -188,13 +190,25 @@ impl House {
         }
     }
 
-    async fn refuse(&self, asked: &Asked, who: &Principal, mount: Option<&Mount>, fault: Fault, facts: Facts) -> Released {
-        let resource = mount
-            .map_or_else(|| Resource::new(ResourceKind::Server, "server"), |mount| Resource::new(ResourceKind::Mount, mount.path.clone()));
-        match self.recorder.refuse(asked, who, &resource, &fault, facts).await {
-            Ok(receipt) => Released::recorded(asked.request, Err(fault), receipt),
-            Err(fault) => Released::unrecorded(asked.request, fault),
-        }
+    /// Boxed, like what is rare elsewhere: a request that is answered is not to pay for its size.
+    fn refuse<'a>(
+        &'a self,
+        asked: &'a Asked,
+        who: &'a Principal,
+        mount: Option<&'a Mount>,
+        fault: Fault,
+        facts: Facts,
+    ) -> Pin<Box<dyn Future<Output = Released> + Send + 'a>> {
+        Box::pin(async move {
+            let resource = mount.map_or_else(
+                || Resource::new(ResourceKind::Server, "server"),
+                |mount| Resource::new(ResourceKind::Mount, mount.path.clone()),
+            );
+            match self.recorder.refuse(asked, who, &resource, &fault, facts).await {
+                Ok(receipt) => Released::recorded(asked.request, Err(fault), receipt),
+                Err(fault) => Released::unrecorded(asked.request, fault),
+            }
+        })
     }
 }
 

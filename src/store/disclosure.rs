@@ -10,6 +10,8 @@ use super::error::StoreError;
 #[derive(Debug, Default)]
 pub struct NewNames {
     pub seq: Vec<i64>,
+    /// Of the entry.
+    pub time: Vec<time::OffsetDateTime>,
     pub subject: Vec<Vec<u8>>,
     /// Empty where the transformation has none.
     pub class: Vec<String>,
@@ -18,9 +20,10 @@ pub struct NewNames {
 
 impl NewNames {
     /// The subjects of the entry at `seq`.
-    pub fn add(&mut self, seq: i64, subjects: &[SubjectCount]) {
+    pub fn add(&mut self, seq: i64, time: Timestamp, subjects: &[SubjectCount]) {
         for one in subjects {
             self.seq.push(seq);
+            self.time.push(time.to_date());
             self.subject.push(one.subject.to_vec());
             self.class.push(one.class.clone().unwrap_or_default());
             self.count.push(i64::try_from(one.count).unwrap_or(i64::MAX));

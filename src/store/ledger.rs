@@ -23,17 +23,17 @@ pub struct Head {
 
 /// Entries on their way into a stream, column by column.
 #[derive(Debug, Default)]
-pub struct NewEntries {
+pub struct NewEntries<'a> {
     pub time: Vec<time::OffsetDateTime>,
     pub request: Vec<Uuid>,
-    pub account: Vec<String>,
-    pub action: Vec<String>,
-    pub resource: Vec<String>,
-    pub decision: Vec<String>,
-    pub subject: Vec<Option<Vec<u8>>>,
+    pub account: Vec<&'a str>,
+    pub action: Vec<&'a str>,
+    pub resource: Vec<&'a str>,
+    pub decision: Vec<&'a str>,
+    pub subject: Vec<Option<&'a [u8]>>,
     pub change: Vec<Option<String>>,
-    pub body: Vec<String>,
-    pub mac: Vec<Vec<u8>>,
+    pub body: Vec<&'a str>,
+    pub mac: Vec<&'a [u8]>,
     /// The subjects of those that concern several.
     pub named: NewNames,
 }
@@ -103,29 +103,29 @@ impl WriterConnection {
     }
 
     /// Appends entries in a transaction of their own.
-    pub async fn append(&mut self, after: &Head, entries: &NewEntries) -> Result<(), StoreError> {
+    pub async fn append(&mut self, after: &Head, entries: &NewEntries<'_>) -> Result<(), StoreError> {
         append(&mut self.connection, after, entries).await
     }
 
     /// Appends new tokens and the entries of the requests that made them, in one statement.
-    pub async fn append_with_tokens(&mut self, after: &Head, entries: &NewEntries, tokens: &NewTokens) -> Result<(), StoreError> {
+    pub async fn append_with_tokens(&mut self, after: &Head, entries: &NewEntries<'_>, tokens: &NewTokens) -> Result<(), StoreError> {
         sqlx::query!(
             r#"SELECT pii_token_append($14, $15, $16, $17, $18, $19, $20, $21) AS tokens,
                       ledger_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS entries,
-                      ledger_name_subjects($1, $22, $23, $24, $25, $26) AS names"#,
+                      CASE WHEN cardinality($22::bigint[]) > 0 THEN ledger_name_subjects($1, $22, $23, $24, $25, $26) END AS names"#,
             after.stream.0,
             after.seq,
             &after.mac,
             &entries.time,
             &entries.request,
-            &entries.account,
-            &entries.action,
-            &entries.resource,
-            &entries.decision,
-            &entries.subject as &[Option<Vec<u8>>],
+            &entries.account as &[&str],
+            &entries.action as &[&str],
+            &entries.resource as &[&str],
+            &entries.decision as &[&str],
+            &entries.subject as &[Option<&[u8]>],
             &entries.change as &[Option<String>],
-            &entries.body,
-            &entries.mac,
+            &entries.body as &[&str],
+            &entries.mac as &[&[u8]],
             &tokens.transformation,
             &tokens.id,
             &tokens.subject as &[Option<i64>],
@@ -135,7 +135,7 @@ impl WriterConnection {
             &tokens.secret as &[Option<Vec<u8>>],
             &tokens.distinct_subjects(),
             &entries.named.seq,
-            entries.time.first().copied(),
+            &entries.named.time,
             &entries.named.subject,
             &entries.named.class,
             &entries.named.count
@@ -147,25 +147,25 @@ impl WriterConnection {
 }
 
 /// Appends the entry of a transaction as its last statement.
-pub(crate) async fn append(connection: &mut PgConnection, after: &Head, entries: &NewEntries) -> Result<(), StoreError> {
+pub(crate) async fn append(connection: &mut PgConnection, after: &Head, entries: &NewEntries<'_>) -> Result<(), StoreError> {
     sqlx::query!(
         r#"SELECT ledger_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS entries,
-                  ledger_name_subjects($1, $14, $15, $16, $17, $18) AS names"#,
+                  CASE WHEN cardinality($14::bigint[]) > 0 THEN ledger_name_subjects($1, $14, $15, $16, $17, $18) END AS names"#,
         after.stream.0,
         after.seq,
         &after.mac,
         &entries.time,
         &entries.request,
-        &entries.account,
-        &entries.action,
-        &entries.resource,
-        &entries.decision,
-        &entries.subject as &[Option<Vec<u8>>],
+        &entries.account as &[&str],
+        &entries.action as &[&str],
+        &entries.resource as &[&str],
+        &entries.decision as &[&str],
+        &entries.subject as &[Option<&[u8]>],
         &entries.change as &[Option<String>],
-        &entries.body,
-        &entries.mac,
+        &entries.body as &[&str],
+        &entries.mac as &[&[u8]],
         &entries.named.seq,
-        entries.time.first().copied(),
+        &entries.named.time,
         &entries.named.subject,
         &entries.named.class,
         &entries.named.count

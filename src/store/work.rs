@@ -21,7 +21,7 @@ pub enum Pending {
     /// Only the entry.
     Nothing,
     /// Rows that conflict with nobody's: they ride in the shared group.
-    Tokens(NewTokens),
+    Tokens(Box<NewTokens>),
     /// A transaction that has read what it changes: the entry is appended last in it.
     Transaction(Box<Transaction>),
 }
@@ -98,14 +98,14 @@ impl Work {
         if !matches!(self.pending, Pending::Nothing) {
             return Err(StoreError::Defect("a work writes in the group or in a transaction, not in both".to_owned()));
         }
-        self.pending = Pending::Tokens(tokens);
+        self.pending = Pending::Tokens(Box::new(tokens));
         Ok(())
     }
 
     /// The new tokens that were to ride.
     pub(super) fn take_riding(&mut self) -> NewTokens {
         match std::mem::replace(&mut self.pending, Pending::Nothing) {
-            Pending::Tokens(tokens) => tokens,
+            Pending::Tokens(tokens) => *tokens,
             other => {
                 self.pending = other;
                 NewTokens::default()

@@ -50,7 +50,7 @@ fn the_application_cannot_touch_the_ledger() {
         assert!(server.sql("postgres", statement).expect_err(statement).contains("ledger") || statement.contains("head"), "{statement}");
     }
     // Nobody is named in an entry that is there.
-    let late = "SELECT ledger_name_subjects(1, '{1}', now(), '{x}', '{x}', '{1}')";
+    let late = "SELECT ledger_name_subjects(1, '{1}', ARRAY[now()], '{x}', '{x}', '{1}')";
     assert!(server.sql("goldfin_app", late).expect_err(late).contains("was written before"));
     assert!(server.sql("goldfin_auditor", "SELECT count(*) FROM audit").unwrap().parse::<u32>().unwrap() > 0);
     // Auditors verify through views of the tables' names, and the tables stay closed.

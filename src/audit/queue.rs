@@ -4,6 +4,8 @@
 //! Until the entries before are committed a link is a guess: when a commit fails, all links behind it are cut and made anew.
 
 use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
 
 use goldfin_crypto::mac::MacKey;
 use parking_lot::Mutex;
@@ -54,13 +56,38 @@ pub(super) struct Queue {
     clock: Clock,
 }
 
+/// Where entries come in. The queue is closed when it is gone.
+pub(super) struct Entrance(Arc<Queue>);
+
+impl Entrance {
+    pub(super) fn new(queue: Arc<Queue>) -> Self {
+        Self(queue)
+    }
+
+    /// False where too much waits, or nobody commits any more.
+    pub(super) fn push(&self, item: Item) -> bool {
+        self.0.push(item)
+    }
+}
+
+impl fmt::Debug for Entrance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Entrance")
+    }
+}
+
+impl Drop for Entrance {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 impl Queue {
     pub(super) fn new(key: MacKey, clock: Clock) -> Self {
         Self { waiting: Mutex::default(), bell: Notify::new(), key, clock }
     }
 
-    /// False where too much waits, or nobody commits any more.
-    pub(super) fn push(&self, mut item: Item) -> bool {
+    fn push(&self, mut item: Item) -> bool {
         {
             let mut waiting = self.waiting.lock();
             if waiting.closed || waiting.items.len() >= MOST {
@@ -129,7 +156,7 @@ impl Queue {
     }
 
     /// Nothing more is taken in.
-    pub(super) fn close(&self) {
+    fn close(&self) {
         self.waiting.lock().closed = true;
         self.bell.notify_one();
     }

@@ -32,7 +32,7 @@ use super::chain;
 use super::checkpointer::{self, Checkpointer, Committed};
 use super::entry::{Decision, Draft, EntryKind, Prepared};
 use super::high_water::{HighWater, Mark};
-use super::queue::{Item, Queue};
+use super::queue::{Entrance, Item, Queue};
 use super::receipt::Receipt;
 use super::writer::Writer;
 
@@ -63,21 +63,6 @@ pub struct Recorder {
     entrance: Arc<Entrance>,
     clock: Clock,
     stream: StreamId,
-}
-
-/// Closes the queue when the last recorder is gone.
-struct Entrance(Arc<Queue>);
-
-impl std::fmt::Debug for Entrance {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Entrance")
-    }
-}
-
-impl Drop for Entrance {
-    fn drop(&mut self) {
-        self.0.close();
-    }
 }
 
 /// The writer's thread; joined at the end of the server, so that what was taken is committed.
@@ -149,7 +134,7 @@ impl Recorder {
         let (opened, told) = oneshot::channel();
         let clock = opening.clock.clone();
         let queue = Arc::new(Queue::new(opening.mac.duplicate(), clock.clone()));
-        let entrance = Arc::new(Entrance(Arc::clone(&queue)));
+        let entrance = Arc::new(Entrance::new(Arc::clone(&queue)));
         let thread = std::thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || {
@@ -325,7 +310,7 @@ impl Recorder {
     async fn commit(&self, draft: Box<Draft>, pending: Pending) -> Result<Receipt, StoreError> {
         let entry = Prepared::new(draft, self.clock.now());
         let (done, committed) = oneshot::channel();
-        if !self.entrance.0.push(Item { entry, pending, done, tries: 0, link: None }) {
+        if !self.entrance.push(Item { entry, pending, done, tries: 0, link: None }) {
             return Err(StoreError::Unavailable("the ledger's queue is full"));
         }
         committed.await.map_err(|_| StoreError::OutcomeUnknown)?

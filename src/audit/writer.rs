@@ -161,13 +161,12 @@ impl Writer {
 
     /// Their entries stand: the stream ends with the last of them.
     fn committed(&mut self, group: impl IntoIterator<Item = Item>) {
-        let mut leaves = Vec::new();
-        let first = self.head.seq + 1;
+        let (first, mut leaves) = (self.head.seq + 1, Vec::new());
         for item in group {
             let Some(link) = item.link else { continue };
-            let receipt = Receipt::new(link.head.stream, link.head.seq, link.leaf);
-            (self.head, _) = (link.head, leaves.push(link.leaf));
-            answer(item.done, Ok(receipt));
+            answer(item.done, Ok(Receipt::new(link.head.stream, link.head.seq, link.leaf)));
+            leaves.push(link.leaf);
+            self.head = link.head;
         }
         // Never waited for: what finds no room is read back from the database.
         drop(self.tree.try_send(Committed { first, leaves }));

@@ -58,7 +58,7 @@ impl Transform {
         let Part { ids, revealed } = if op.items.len() > work.store().tuning().lookup_part {
             Box::pin(opening.in_parts(&op.items, targets, work.store())).await
         } else {
-            self.at_once(&opening, &op.items, targets, work.store()).await
+            self.in_one(&opening, &op.items, targets, work.store()).await
         };
         note_ids(work, &ids);
         let revealed = revealed?;
@@ -86,7 +86,7 @@ impl Transform {
     }
 
     /// A single one shares its lookup with those of others.
-    async fn at_once(&self, opening: &Opening, items: &[Item], targets: &[Result<Ready, Fault>], store: &Store) -> Part {
+    async fn in_one(&self, opening: &Opening, items: &[Item], targets: &[Result<Ready, Fault>], store: &Store) -> Part {
         let shown = show(items, targets);
         let ids = ids_of(&shown);
         let rows = match ids.as_slice() {
@@ -111,17 +111,18 @@ impl Opening {
             self.clone().part(Arc::clone(items), range, Arc::clone(&targets), store.clone())
         };
         let mut parts = Parts::new((0..items.len()).step_by(length).map(part));
-        let mut all = Part { ids: Vec::with_capacity(items.len()), revealed: Ok(Vec::with_capacity(items.len())) };
+        let (mut ids, mut revealed) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
         while let Some(part) = parts.next().await {
-            let part = part.unwrap_or_else(|fault| Part { ids: Vec::new(), revealed: Err(fault) });
-            all.ids.extend(part.ids);
-            match (&mut all.revealed, part.revealed) {
-                (Ok(all), Ok(part)) => all.extend(part),
-                (_, Err(fault)) => return Part { revealed: Err(fault), ..all },
-                (Err(_), Ok(_)) => {}
+            match part.and_then(|part| Ok((part.ids, part.revealed?))) {
+                Ok((of_part, opened)) => {
+                    ids.extend(of_part);
+                    revealed.extend(opened);
+                }
+                // A digest over some of the numbers would be that of another request.
+                Err(fault) => return Part { ids: Vec::new(), revealed: Err(fault) },
             }
         }
-        all
+        Part { ids, revealed: Ok(revealed) }
     }
 
     async fn part(self, items: Arc<Vec<Item>>, range: Range<usize>, targets: Arc<[Result<Ready, Fault>]>, store: Store) -> Part {

@@ -4,50 +4,44 @@
 //! row. A group of everything that waits leaves this node idle while it is committed, and the database while its requests are answered.
 //! So a group is half of what waits, if its rows take as long as the commit does anyway: more would save little, and what is left over
 //! keeps the database at work. Where disks are slow that is never reached, and a group is whatever waits.
+//!
+//! Where the machine is busy most commits take longer than they need to, and the small ones most of all, as others then use the machine. So
+//! only the quickest of the last ones counts.
 
 use std::time::Duration;
 
-/// The share of the newest commit in what is known.
-const NEWEST: f64 = 1.0 / 64.0;
+/// What a row takes: 10 to 30 us wherever it was measured.
+const ROW: Duration = Duration::from_micros(20);
+
+/// Commits among which the quickest is looked for: at least so many, at most twice as many.
+const WINDOW: u32 = 128;
 
 /// What a group may hold in any case.
 const LEAST: usize = 8;
 
-/// A line through the sizes of groups and the times that their commits took, the newest weighing most.
+/// The quickest commit of late.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    /// Decaying means of the size, the time in microseconds, and their products.
-    size: f64,
-    time: f64,
-    size_size: f64,
-    size_time: f64,
+    /// Of the window before, and of this one so far.
+    before: Option<Duration>,
+    quickest: Option<Duration>,
     seen: u32,
 }
 
 impl Pace {
-    pub(super) fn saw(&mut self, rows: usize, took: Duration) {
-        let size = f64::from(u32::try_from(rows).unwrap_or(u32::MAX));
-        let time = took.as_secs_f64() * 1e6;
-        self.seen = self.seen.saturating_add(1);
-        let weight = NEWEST.max(1.0 / f64::from(self.seen));
-        for (mean, new) in
-            [(&mut self.size, size), (&mut self.time, time), (&mut self.size_size, size * size), (&mut self.size_time, size * time)]
-        {
-            *mean += (new - *mean) * weight;
+    pub(super) fn saw(&mut self, took: Duration) {
+        if self.seen == WINDOW {
+            (self.before, self.quickest, self.seen) = (self.quickest, None, 0);
         }
+        self.quickest = Some(self.quickest.map_or(took, |quickest| quickest.min(took)));
+        self.seen += 1;
     }
 
-    /// The rows that take as long as a commit does anyway; none where that is not known.
+    /// The rows that take as long as a commit does anyway; none where nothing was committed yet.
     pub(super) fn enough(&self) -> Option<usize> {
-        let spread = self.size_size - self.size * self.size;
-        let each = (self.size_time - self.size * self.time) / spread;
-        let own = self.time - each * self.size;
-        // Groups of one size, or times that follow anything but their sizes.
-        if spread < 1.0 || each <= 0.0 || own <= 0.0 {
-            return None;
-        }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and a large one saturates")]
-        Some(((own / each) as usize).max(LEAST))
+        let quickest = self.before.into_iter().chain(self.quickest).min()?;
+        let rows = usize::try_from(quickest.as_micros() / ROW.as_micros()).unwrap_or(usize::MAX);
+        Some(rows.max(LEAST))
     }
 }
 
@@ -55,45 +49,33 @@ impl Pace {
 mod tests {
     use super::*;
 
-    fn of(own: u64, each: u64, sizes: impl Iterator<Item = usize>) -> Pace {
+    fn of(times: impl IntoIterator<Item = u64>) -> Pace {
         let mut pace = Pace::default();
-        for size in sizes {
-            pace.saw(size, Duration::from_micros(own + each * u64::try_from(size).expect("small")));
+        for micros in times {
+            pace.saw(Duration::from_micros(micros));
         }
         pace
     }
 
     #[test]
-    fn nothing_is_known_of_few_commits_of_one_size_or_of_times_that_fall() {
+    fn nothing_is_known_before_the_first_commit() {
         assert_eq!(Pace::default().enough(), None);
-        assert_eq!(of(400, 20, [7].into_iter()).enough(), None);
-        assert_eq!(of(400, 20, std::iter::repeat_n(7, 500)).enough(), None);
-        let mut falling = Pace::default();
-        for size in 1..100 {
-            falling.saw(size, Duration::from_micros(5000 - 20 * u64::try_from(size).expect("small")));
-        }
-        assert_eq!(falling.enough(), None);
     }
 
     #[test]
-    fn rows_that_take_as_long_as_the_commit_are_enough() {
-        let sizes = || (0..500).map(|n| 1 + n * 7 % 40);
-        let close = |pace: &Pace, wanted: usize| {
-            let enough = pace.enough().expect("known");
-            assert!(enough.abs_diff(wanted) <= 1, "{enough} {wanted}");
-        };
-        close(&of(400, 20, sizes()), 20);
-        close(&of(2500, 20, sizes()), 125);
-        close(&of(10, 20, sizes()), LEAST);
+    fn the_quickest_of_late_says_how_many_rows_are_enough() {
+        assert_eq!(of([900, 400, 5000]).enough(), Some(20));
+        assert_eq!(of([2500, 2600]).enough(), Some(125), "a slow disk");
+        assert_eq!(of([30]).enough(), Some(LEAST));
+        assert_eq!(of([u64::MAX]).enough(), Some(usize::try_from(u64::MAX / 20).expect("64 bits")));
     }
 
     #[test]
-    fn the_newest_weigh_most() {
-        let mut pace = of(400, 20, (0..500).map(|n| 1 + n * 7 % 40));
-        for n in 0..1000 {
-            let size = 1 + n * 7 % 40;
-            pace.saw(size, Duration::from_micros(2500 + 20 * u64::try_from(size).expect("small")));
-        }
-        assert!(pace.enough().is_some_and(|enough| enough > 110));
+    fn what_was_quick_long_ago_is_forgotten() {
+        let window = u64::from(WINDOW);
+        let since = |slow: u64| of(std::iter::once(400).chain(std::iter::repeat_n(3000, usize::try_from(slow).expect("few")))).enough();
+        assert_eq!(since(window), Some(20));
+        assert_eq!(since(2 * window - 1), Some(20));
+        assert_eq!(since(2 * window), Some(150));
     }
 }

@@ -87,24 +87,24 @@ impl Queue {
         Self { waiting: Mutex::default(), bell: Notify::new(), key, clock }
     }
 
-    fn push(&self, mut item: Item) -> bool {
+    fn push(&self, item: Item) -> bool {
         {
             let mut waiting = self.waiting.lock();
             if waiting.closed || waiting.items.len() >= MOST {
                 return false;
             }
-            if let Some(tip) = &mut waiting.tip {
-                self.link(&mut item, tip);
-            }
-            waiting.items.push_back(item);
+            self.put(&mut waiting, item);
         }
         self.bell.notify_one();
         true
     }
 
     /// Behind everything else, whatever the queue holds.
-    pub(super) fn push_again(&self, mut item: Item) {
-        let mut waiting = self.waiting.lock();
+    pub(super) fn push_again(&self, item: Item) {
+        self.put(&mut self.waiting.lock(), item);
+    }
+
+    fn put(&self, waiting: &mut Waiting, mut item: Item) {
         if let Some(tip) = &mut waiting.tip {
             self.link(&mut item, tip);
         }

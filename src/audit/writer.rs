@@ -176,7 +176,7 @@ impl Writer {
     fn refuse(&self, group: impl IntoIterator<Item = Item>, error: &StoreError) {
         self.queue.cut();
         for item in group {
-            answer(item.done, Err(again(error)));
+            answer(item.done, Err(error.clone()));
         }
     }
 
@@ -286,18 +286,4 @@ fn hand_back(group: &mut [Item], counts: &[usize], all: &mut NewTokens) {
 /// The receiver is gone only when its task was stopped; the commit stands all the same.
 fn answer(done: oneshot::Sender<Result<Receipt, StoreError>>, result: Result<Receipt, StoreError>) {
     drop(done.send(result));
-}
-
-/// The same error for each request of a group.
-fn again(error: &StoreError) -> StoreError {
-    match error {
-        StoreError::Unavailable(what) => StoreError::Unavailable(what),
-        StoreError::Conflict => StoreError::Conflict,
-        StoreError::SubjectGone => StoreError::SubjectGone,
-        StoreError::Fork => StoreError::Fork,
-        StoreError::Refused(what) => StoreError::Refused(what),
-        StoreError::OutcomeUnknown => StoreError::OutcomeUnknown,
-        StoreError::Integrity(what) => StoreError::Integrity(what),
-        StoreError::Defect(text) => StoreError::Defect(text.clone()),
-    }
 }

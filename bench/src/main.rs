@@ -2,6 +2,7 @@
 //! less. Prints tables; asserts nothing but that every answer was right. It talks to loopback and to databases that it made, and stops
 //! what it started.
 
+mod against;
 mod beside;
 mod case;
 mod curve;
@@ -78,6 +79,10 @@ struct Options {
     /// Only the levers of speed: the same cases with each and without it
     #[arg(long, conflicts_with_all = ["quick", "full", "curve", "soak"])]
     levers: bool,
+    /// Only the cases of goldfin itself, with this build too, in turn: `BINARY`, or `BINARY,KEY=VALUE` with settings of `[tuning]`; may be
+    /// given again
+    #[arg(long, value_name = "BUILD", conflicts_with_all = ["full", "curve", "soak", "levers"])]
+    against: Vec<String>,
     /// Draw the curves into this folder
     #[arg(long, value_name = "FOLDER")]
     plots: Option<PathBuf>,
@@ -109,7 +114,7 @@ enum Curve {
 impl Options {
     /// Whether the cases of the targets are run.
     fn tables(&self) -> bool {
-        self.curve.is_empty() && self.soak.is_none() && !self.levers
+        self.curve.is_empty() && self.soak.is_none() && !self.levers && self.against.is_empty()
     }
 
     fn wants(&self, curve: Curve) -> bool {

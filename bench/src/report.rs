@@ -66,6 +66,15 @@ impl Cell {
     pub fn ratio(&self, other: &Self, figure: impl Fn(&Measured) -> f64) -> f64 {
         median(self.rounds.iter().zip(&other.rounds).map(|(own, other)| figure(own) / figure(other)).collect())
     }
+
+    pub fn json(&self) -> Value {
+        let rounds: Vec<Value> = self
+            .rounds
+            .iter()
+            .map(|round| json!({ "rate": round.rate, "p50_us": round.p50, "p99_us": round.p99, "own_us": round.own, "postgres_us": round.postgres }))
+            .collect();
+        json!({ "side": self.side.name(), "case": self.case.name(), "connections": self.connections, "values": self.case.values(), "rounds": rounds })
+    }
 }
 
 pub fn find(cells: &[Cell], side: Side, case: Case, connections: usize) -> Option<&Cell> {
@@ -196,17 +205,7 @@ pub fn shortfalls(targets: &[Target]) -> String {
 
 /// Everything; `more` beside the cells and the targets.
 pub fn json(cells: &[Cell], targets: &[Target], more: &Map<String, Value>) -> Value {
-    let cells: Vec<Value> = cells
-        .iter()
-        .map(|cell| {
-            let rounds: Vec<Value> = cell
-                .rounds
-                .iter()
-                .map(|round| json!({ "rate": round.rate, "p50_us": round.p50, "p99_us": round.p99, "own_us": round.own, "postgres_us": round.postgres }))
-                .collect();
-            json!({ "side": cell.side.name(), "case": cell.case.name(), "connections": cell.connections, "values": cell.case.values(), "rounds": rounds })
-        })
-        .collect();
+    let cells: Vec<Value> = cells.iter().map(Cell::json).collect();
     let targets: Vec<Value> = targets
         .iter()
         .map(|target| json!({ "id": target.id, "what": target.what, "measured": target.measured, "must": target.must, "wanted": target.wanted }))

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
 
+use crate::against;
 use crate::beside::beside;
 use crate::case::Case;
 use crate::curve::{self, Stage};
@@ -93,6 +94,11 @@ pub fn run(options: &Options) -> Result<(), Trouble> {
         let levers = runtime.block_on(levers::measure(options))?;
         told.notes.push(levers::table(&levers));
         told.more.insert("levers".to_owned(), levers::json(&levers));
+    }
+    if !options.against.is_empty() {
+        let compared = runtime.block_on(against::measure(options))?;
+        told.notes.push(against::table(&compared));
+        told.more.insert("against".to_owned(), against::json(&compared));
     }
     tell(options, &told)
 }

@@ -14,6 +14,8 @@ use time::format_description::well_known::Rfc3339;
 #[serde(transparent)]
 pub struct Timestamp(i64);
 
+const FORM: &[u8; 27] = b"0000-00-00T00:00:00.000000Z";
+
 impl Timestamp {
     #[must_use]
     pub const fn from_unix_micros(micros: i64) -> Self {
@@ -43,7 +45,9 @@ impl Timestamp {
 
     #[must_use]
     pub fn to_date(self) -> OffsetDateTime {
-        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+        let micros = u32::try_from(self.0.rem_euclid(1_000_000)).unwrap_or_default();
+        let second = OffsetDateTime::from_unix_timestamp(self.unix_seconds());
+        second.and_then(|second| second.replace_microsecond(micros)).unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
 
     #[must_use]
@@ -55,16 +59,22 @@ impl Timestamp {
     #[must_use]
     pub fn to_rfc3339(self) -> String {
         let date = self.to_date();
-        format!(
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
-            date.year(),
-            u8::from(date.month()),
-            date.day(),
-            date.hour(),
-            date.minute(),
-            date.second(),
-            date.microsecond()
-        )
+        let mut text = *FORM;
+        let mut put = |from: usize, digits: usize, mut number: u32| {
+            for slot in text.iter_mut().skip(from).take(digits).rev() {
+                *slot = b'0' + (number % 10) as u8;
+                number /= 10;
+            }
+        };
+        put(0, 4, date.year().unsigned_abs());
+        put(5, 2, u32::from(u8::from(date.month())));
+        put(8, 2, u32::from(date.day()));
+        put(11, 2, u32::from(date.hour()));
+        put(14, 2, u32::from(date.minute()));
+        put(17, 2, u32::from(date.second()));
+        put(20, 6, date.microsecond());
+        // It is ASCII.
+        String::from_utf8(text.to_vec()).unwrap_or_default()
     }
 
     /// Reads any RFC 3339 moment.
@@ -75,7 +85,6 @@ impl Timestamp {
 
     /// Reads what [`Self::to_rfc3339`] writes, which is nearly all that is ever read.
     fn from_canonical(text: &str) -> Option<Self> {
-        const FORM: &[u8; 27] = b"0000-00-00T00:00:00.000000Z";
         let text: &[u8; 27] = text.as_bytes().try_into().ok()?;
         let fits = text.iter().zip(FORM).all(|(byte, form)| if *form == b'0' { byte.is_ascii_digit() } else { byte == form });
         let number = |from: usize, digits: usize| {

@@ -54,16 +54,15 @@ fn encode<const N: usize>(mut value: u64) -> [u8; N] {
     text
 }
 
+/// Without a branch that depends on a digit: which kind it is of cannot be guessed, so that guessing costs more than reckoning.
 fn decode(text: &[u8]) -> Option<u64> {
-    text.iter().try_fold(0_u64, |value, symbol| {
-        let digit = match symbol {
-            b'0'..=b'9' => symbol - b'0',
-            b'A'..=b'Z' => symbol - b'A' + 10,
-            b'a'..=b'z' => symbol - b'a' + 36,
-            _ => return None,
-        };
-        value.checked_mul(62)?.checked_add(u64::from(digit))
-    })
+    let (mut value, mut sound) = (0_u128, true);
+    for given in text {
+        let digit = given.wrapping_sub(b'0' + 7 * u8::from(*given > b'9') + 6 * u8::from(*given > b'Z'));
+        sound &= digit < 62 && symbol(digit) == *given;
+        value = value * 62 + u128::from(digit);
+    }
+    u64::try_from(value).ok().filter(|_| sound)
 }
 
 #[cfg(test)]

@@ -1,12 +1,16 @@
 //! Writing new tokens. A few ride in the commit group with their entry. Many go into a transaction of their own, so that they hold up
-//! nobody else's commit, and as a binary COPY, which PostgreSQL stores and logs page by page, not row by row.
+//! nobody else's commit, and as binary COPYs, which PostgreSQL stores and logs page by page, not row by row.
 //! The format: PostgreSQL's documentation, COPY, "Binary Format".
 
-use sqlx::PgConnection;
-use sqlx::postgres::PgCopyIn;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
 use time::OffsetDateTime;
 use time::macros::datetime;
+use tokio::runtime::Handle;
 
+use super::Transaction;
 use super::error::StoreError;
 use super::subject;
 use super::transform::NewTokens;
@@ -58,53 +62,133 @@ pub async fn add(work: &mut Work, mut new: NewTokens) -> Result<(), StoreError> 
 /// Tokens that a request is making: PostgreSQL stores the first of many while the next ones are made.
 pub struct Making<'work> {
     pub tokens: NewTokens,
-    copy: Option<PgCopyIn<&'work mut PgConnection>>,
-    rows: Vec<u8>,
+    /// Where they are many: the work whose transaction takes them.
+    lane: Option<&'work mut Work>,
+    copying: Option<Copying>,
 }
 
 impl<'work> Making<'work> {
     /// For `count` tokens. Where they are many, their subjects are kept alive until the work's transaction ends.
     pub async fn begin(work: &'work mut Work, count: usize, subjects: &[i64]) -> Result<Self, StoreError> {
+        let tokens = NewTokens::with_capacity(count);
         if count < work.store().tuning().lane_from {
-            return Ok(Self { tokens: NewTokens::with_capacity(count), copy: None, rows: Vec::new() });
+            return Ok(Self { tokens, lane: None, copying: None });
         }
         work.lane().await?;
         subject::keep_alive(work, subjects).await?;
-        let connection: &mut PgConnection = work.transaction().await?;
-        let copy = connection.copy_in_raw(COPY).await?;
-        Ok(Self { tokens: NewTokens::default(), copy: Some(copy), rows: HEADER.to_vec() })
+        work.transaction().await?;
+        Ok(Self { tokens, lane: Some(work), copying: None })
     }
 
-    /// Sends what has been made so far, if many are made.
+    /// Sends of what has been made so far what is worth a COPY, if many are made. Waits for nothing.
     pub async fn pass_on(&mut self) -> Result<(), StoreError> {
-        let Self { tokens, copy: Some(copy), rows } = self else { return Ok(()) };
-        let numbers = tokens.transformation.drain(..).zip(tokens.id.drain(..));
-        let optional = tokens.subject.drain(..).zip(tokens.expires.drain(..));
-        let secrets = tokens.value.drain(..).zip(tokens.metadata.drain(..).zip(tokens.secret.drain(..)));
-        for (((transformation, id), (subject, expires)), (value, (metadata, secret))) in numbers.zip(optional).zip(secrets) {
-            rows.extend_from_slice(&COLUMNS.to_be_bytes());
-            field(rows, Some(&transformation.to_be_bytes()))?;
-            number(rows, Some(id))?;
-            number(rows, subject)?;
-            number(rows, expires.map(microseconds).transpose()?)?;
-            field(rows, Some(&value))?;
-            field(rows, metadata.as_deref())?;
-            field(rows, secret.as_deref())?;
+        let Self { tokens, lane: Some(work), copying } = self else { return Ok(()) };
+        if let Some(under_way) = copying {
+            let Poll::Ready(ended) = under_way.look().await else { return Ok(()) };
+            *copying = None;
+            work.go_on_in(ended?);
         }
-        copy.send(rows.as_slice()).await?;
-        rows.clear();
+        if tokens.len() >= WORTH_A_COPY {
+            let under_way = copying.insert(Copying::begin(work.hand_out()?, tokens)?);
+            // Looked at once, so that it is on its way.
+            if let Poll::Ready(ended) = under_way.look().await {
+                *copying = None;
+                work.go_on_in(ended?);
+            }
+        }
         Ok(())
     }
 
     /// Sends the last. What was not sent, because it is not many, is left to [`add`].
     pub async fn finish(mut self) -> Result<NewTokens, StoreError> {
-        self.pass_on().await?;
-        if let Some(mut copy) = self.copy {
-            copy.send(TRAILER.to_be_bytes().as_slice()).await?;
-            copy.finish().await?;
+        let Some(work) = self.lane else { return Ok(self.tokens) };
+        loop {
+            if let Some(copying) = self.copying.take() {
+                work.go_on_in(copying.await?);
+            }
+            if self.tokens.is_empty() {
+                return Ok(self.tokens);
+            }
+            self.copying = Some(Copying::begin(work.hand_out()?, &mut self.tokens)?);
         }
-        Ok(self.tokens)
     }
+}
+
+/// From so many rows on a COPY of their own is worth its two ways there and back.
+const WORTH_A_COPY: usize = 200;
+
+/// PostgreSQL 15 keeps a slot for each of the first thousand rows of a COPY, in a table where they all collide: what that costs grows with
+/// their square.
+const MOST_SLOTS: usize = 1000;
+
+/// Rows of one COPY that stay well below that.
+const FEW_SLOTS: usize = 400;
+
+/// How many of so many rows one COPY takes.
+fn rows_of_one(waiting: usize) -> usize {
+    if waiting > MOST_SLOTS { waiting } else { waiting.div_ceil(waiting.div_ceil(FEW_SLOTS).max(1)) }
+}
+
+/// A COPY under way in the transaction that it gives back. Let go of before its end it goes on in a task: a connection in the middle of a
+/// COPY is good for nothing else.
+struct Copying(Option<Pin<Box<dyn Future<Output = Result<Box<Transaction>, StoreError>> + Send>>>);
+
+impl Copying {
+    /// Takes rows from the front of `tokens`. Nothing is sent before it is first polled.
+    fn begin(mut transaction: Box<Transaction>, tokens: &mut NewTokens) -> Result<Self, StoreError> {
+        let rows = binary(tokens, rows_of_one(tokens.len()))?;
+        Ok(Self(Some(Box::pin(async move {
+            let mut copy = transaction.copy_in_raw(COPY).await?;
+            copy.send(rows).await?;
+            copy.finish().await?;
+            Ok(transaction)
+        }))))
+    }
+
+    /// How it stands now.
+    async fn look(&mut self) -> Poll<Result<Box<Transaction>, StoreError>> {
+        poll_fn(|context| Poll::Ready(Pin::new(&mut *self).poll(context))).await
+    }
+}
+
+impl Future for Copying {
+    type Output = Result<Box<Transaction>, StoreError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(copy) = &mut self.0 else { return Poll::Pending };
+        let ended = ready!(copy.as_mut().poll(context));
+        self.0 = None;
+        Poll::Ready(ended)
+    }
+}
+
+impl Drop for Copying {
+    fn drop(&mut self) {
+        // Without a runtime the connection has ended, too.
+        if let (Some(copy), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(async move { drop(copy.await) });
+        }
+    }
+}
+
+/// The first `count` tokens as a whole COPY.
+fn binary(tokens: &mut NewTokens, count: usize) -> Result<Vec<u8>, StoreError> {
+    let mut rows = HEADER.to_vec();
+    let numbers = tokens.transformation.drain(..count).zip(tokens.id.drain(..count));
+    let optional = tokens.subject.drain(..count).zip(tokens.expires.drain(..count));
+    let secrets = tokens.value.drain(..count).zip(tokens.metadata.drain(..count).zip(tokens.secret.drain(..count)));
+    for (((transformation, id), (subject, expires)), (value, (metadata, secret))) in numbers.zip(optional).zip(secrets) {
+        rows.extend_from_slice(&COLUMNS.to_be_bytes());
+        field(&mut rows, Some(&transformation.to_be_bytes()))?;
+        number(&mut rows, Some(id))?;
+        number(&mut rows, subject)?;
+        number(&mut rows, expires.map(microseconds).transpose()?)?;
+        field(&mut rows, Some(&value))?;
+        field(&mut rows, metadata.as_deref())?;
+        field(&mut rows, secret.as_deref())?;
+    }
+    rows.extend_from_slice(&TRAILER.to_be_bytes());
+    Ok(rows)
 }
 
 /// A column of a row; without a value it is null.
@@ -131,7 +215,30 @@ fn microseconds(time: OffsetDateTime) -> Result<i64, StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::oneshot;
+
     use super::*;
+
+    #[test]
+    fn copies_stay_small_until_size_does_not_matter() {
+        assert_eq!([256, 400, 401, 1000].map(rows_of_one), [256, 400, 201, 334]);
+        assert_eq!([1001, 10_000].map(rows_of_one), [1001, 10_000]);
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_is_let_go_of_goes_on() {
+        let (begin, begun) = oneshot::channel::<()>();
+        let (end, ended) = oneshot::channel();
+        let mut copying = Copying(Some(Box::pin(async move {
+            begun.await.expect("sent");
+            end.send(7).expect("received");
+            Err(StoreError::Conflict)
+        })));
+        assert!(copying.look().await.is_pending());
+        drop(copying);
+        begin.send(()).expect("received");
+        assert_eq!(ended.await, Ok(7));
+    }
 
     #[test]
     fn columns_are_as_postgresql_documents_them() {

@@ -79,6 +79,21 @@ impl Work {
         }
     }
 
+    /// Gives the transaction to what works in it by itself and gives it back to [`Work::go_on_in`].
+    pub(super) fn hand_out(&mut self) -> Result<Box<Transaction>, StoreError> {
+        match std::mem::replace(&mut self.pending, Pending::Nothing) {
+            Pending::Transaction(transaction) => Ok(transaction),
+            other => {
+                self.pending = other;
+                Err(StoreError::Defect("the transaction was not opened".to_owned()))
+            }
+        }
+    }
+
+    pub(super) fn go_on_in(&mut self, transaction: Box<Transaction>) {
+        self.pending = Pending::Transaction(transaction);
+    }
+
     /// Whether the work writes in a transaction of its own.
     #[must_use]
     pub fn in_transaction(&self) -> bool {

@@ -206,8 +206,10 @@ impl Recorder {
                 }
             };
             let with_effect = !matches!(pending, Pending::Nothing);
-            let draft = self.draft_of(asked, &permit, &facts, outcome.as_ref());
-            match self.commit(draft, pending).await {
+            let entered = self.enter(self.draft_of(asked, &permit, &facts, outcome.as_ref()), pending);
+            // While it is committed.
+            let outcome = outcome.map(Reply::written);
+            match told(entered).await {
                 Ok(receipt) => {
                     self.tell(asked, &permit, notices).await;
                     return Ok((outcome, receipt));
@@ -308,13 +310,24 @@ impl Recorder {
     }
 
     async fn commit(&self, draft: Box<Draft>, pending: Pending) -> Result<Receipt, StoreError> {
+        told(self.enter(draft, pending)).await
+    }
+
+    fn enter(&self, draft: Box<Draft>, pending: Pending) -> Entered {
         let entry = Prepared::new(draft, self.clock.now());
         let (done, committed) = oneshot::channel();
         if !self.entrance.push(Item { entry, pending, done, tries: 0, link: None }) {
             return Err(StoreError::Unavailable("the ledger's queue is full"));
         }
-        committed.await.map_err(|_| StoreError::OutcomeUnknown)?
+        Ok(committed)
     }
+}
+
+/// An entry that waits for its commit, unless the queue was full.
+type Entered = Result<oneshot::Receiver<Result<Receipt, StoreError>>, StoreError>;
+
+async fn told(entered: Entered) -> Result<Receipt, StoreError> {
+    entered?.await.map_err(|_| StoreError::OutcomeUnknown)?
 }
 
 /// Starts the thread that makes tree and checkpoints.

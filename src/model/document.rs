@@ -27,6 +27,8 @@ pub enum Node {
     List(Vec<Node>),
     /// In the order of the document.
     Object(Vec<(String, Node)>),
+    /// JSON that is written already, see [`Node::written`].
+    Written(Plaintext),
 }
 
 impl Node {
@@ -95,6 +97,7 @@ impl Node {
             Self::Bool(false) => out.extend_from_slice(b"false"),
             Self::Number(digits) => out.extend_from_slice(digits.as_bytes()),
             Self::Text(text) => write_text(text.expose(), out),
+            Self::Written(json) => out.extend_from_slice(json.expose()),
             Self::List(items) => {
                 out.push(b'[');
                 for (n, item) in items.iter().enumerate() {
@@ -120,6 +123,12 @@ impl Node {
         }
     }
 
+    /// The same, so that [`Node::write`] only copies it: for whoever has the time now and may be in a hurry then.
+    #[must_use]
+    pub fn written(self) -> Self {
+        Self::Written(self.to_plaintext())
+    }
+
     /// The document as bytes, zeroized when dropped.
     #[must_use]
     pub fn to_plaintext(&self) -> Plaintext {
@@ -135,6 +144,7 @@ impl Node {
             Self::Null | Self::Bool(_) => 5,
             Self::Number(digits) => digits.len(),
             Self::Text(text) => written_text_size(text.expose()),
+            Self::Written(json) => json.len(),
             Self::List(items) => items.iter().map(|item| item.written_size() + 1).sum::<usize>() + 2,
             Self::Object(members) => {
                 members.iter().map(|(name, node)| written_text_size(name.as_bytes()) + node.written_size() + 2).sum::<usize>() + 2
@@ -315,6 +325,15 @@ mod tests {
     fn rewritten(text: &str) -> Result<String, String> {
         let node = Node::parse(text.as_bytes()).map_err(|fault| fault.to_string())?;
         Ok(node.to_plaintext().expose_text().expect("utf-8").to_owned())
+    }
+
+    #[test]
+    fn what_is_written_already_is_copied() {
+        let text = r#"{"a":"\u0001 \"","b":[1.50,null]}"#;
+        let around = |node| Node::object([("data", node)]).to_plaintext();
+        let node = || Node::parse(text.as_bytes()).expect("json");
+        assert_eq!(around(node().written()).expose(), around(node()).expose());
+        assert_eq!(node().written().written_size(), text.len());
     }
 
     #[test]

@@ -93,6 +93,17 @@ impl Reply {
         self
     }
 
+    /// Writes the data of the envelope, so that little is left to do when the entry is committed.
+    #[must_use]
+    pub fn written(mut self) -> Self {
+        self.answer = match self.answer {
+            Answer::Data(data) => Answer::Data(data.written()),
+            Answer::Status(status, data) => Answer::Status(status, data.written()),
+            other => other,
+        };
+        self
+    }
+
     #[must_use]
     pub fn status(&self) -> u16 {
         match &self.answer {

@@ -43,7 +43,7 @@ pub(super) async fn patch(engine: &Kv, work: &mut Work, path: &str, patch: &Plai
         State::Live(current) => {
             let row = kv::read_version(work, path, number).await?;
             let (value, _) = open_value(&engine.tools.barrier, work.mount_id(), path, number, current, row.as_ref())?;
-            patched(value, patch)?
+            patched(&value, patch)?
         }
     };
     add(engine, work, path, Some(locked), &mut versions, &settings, &data).await

@@ -32,8 +32,10 @@ const MAX_VALUE_BYTES: usize = 1024 * 1024;
 pub(super) async fn run(engine: &Kv, op: &Op, work: &mut Work) -> Result<Reply, Fault> {
     // What writes is boxed: a read is not to pay for its size.
     let reply = match &op.task {
-        Task::Read { version } => read(engine, work, &op.path, *version, |value| ("data", value)).await?,
-        Task::Subkeys { version, depth } => read(engine, work, &op.path, *version, |value| ("subkeys", subkeys(value, *depth))).await?,
+        Task::Read { version } => read(engine, work, &op.path, *version, ("data", |text| Ok(Node::Written(text)))).await?,
+        Task::Subkeys { version, depth } => {
+            read(engine, work, &op.path, *version, ("subkeys", |text| Ok(subkeys(parsed(&text)?, *depth)))).await?
+        }
         Task::ReadMetadata => read_metadata(engine, work, &op.path).await?,
         Task::List => list(work, &op.path).await?,
         Task::ReadSettings => Reply::data(shape::settings(&*engine.settings(work.mount_id())?)),
@@ -51,13 +53,13 @@ pub(super) async fn run(engine: &Kv, op: &Op, work: &mut Work) -> Result<Reply, 
     Ok(reply.warn_of_unknown(op.unknown))
 }
 
-/// Answers a version under the name that `show` gives, or a 404 that says what became of it.
+/// Answers a version, as it is shown under a name, or a 404 that says what became of it.
 async fn read(
     engine: &Kv,
     work: &mut Work,
     path: &str,
     version: i64,
-    show: impl Fn(Node) -> (&'static str, Node) + Send,
+    (name, show): (&str, impl Fn(Plaintext) -> Result<Node, Fault> + Send),
 ) -> Result<Reply, Fault> {
     let (mount, now) = (work.mount_id(), work.now());
     let rows = rows(engine, work, path, version).await?.ok_or(nothing_here())?;
@@ -69,16 +71,15 @@ async fn read(
         State::Deleted(found) | State::Destroyed(found) => (found, None),
         State::Live(found) => {
             let row = rows.version.as_ref();
-            let (value, digest) = open_value(&engine.tools.barrier, mount, path, number, found, row)?;
+            let (text, digest) = open_value(&engine.tools.barrier, mount, path, number, found, row)?;
             work.facts.digest = Some(digest);
-            (found, Some(value))
+            (found, Some(show(text)?))
         }
     };
     let metadata = ("metadata", shape::version(&secret.versions, number, found));
-    let (name, shown) = show(Node::Null);
     Ok(match value {
-        Some(value) => Reply::data(Node::object([show(value), metadata])),
-        None => Reply::new(Answer::Absent(Node::object([(name, shown), metadata]))),
+        Some(value) => Reply::data(Node::object([(name, value), metadata])),
+        None => Reply::new(Answer::Absent(Node::object([(name, Node::Null), metadata]))),
     })
 }
 
@@ -134,7 +135,7 @@ pub(super) fn open(barrier: &Barrier, mount: MountId, path: &str, row: &SecretRo
     Ok(Secret { versions, key })
 }
 
-/// Opens a live version, which the secret's document says must be there with this very ciphertext.
+/// Opens a live version, which the secret's document says must be there with this very ciphertext: JSON as it was written.
 pub(super) fn open_value(
     barrier: &Barrier,
     mount: MountId,
@@ -142,7 +143,7 @@ pub(super) fn open_value(
     number: i64,
     version: &Version,
     row: Option<&VersionRow>,
-) -> Result<(Node, [u8; 32]), Fault> {
+) -> Result<(Plaintext, [u8; 32]), Fault> {
     let row = row.filter(|row| row.version == number).ok_or_else(|| tampered("the value of a secret's version is missing"))?;
     let value = Ciphertext::from_stored(row.value.clone()).map_err(fault)?;
     let digest = value.digest();
@@ -151,14 +152,16 @@ pub(super) fn open_value(
     }
     let wrapped = WrappedKey::from_stored(row.wrapped_key.clone()).map_err(fault)?;
     let key = barrier.unwrap_key(&VersionKeyPlace { mount, path, version: number }, &wrapped)?;
-    let text = key.decrypt(&ValuePlace { mount, path, version: number }, &value).map_err(fault)?;
-    let value = Node::parse(text.expose()).map_err(|_| tampered("the value of a secret's version cannot be read"))?;
-    Ok((value, digest))
+    Ok((key.decrypt(&ValuePlace { mount, path, version: number }, &value).map_err(fault)?, digest))
+}
+
+fn parsed(text: &Plaintext) -> Result<Node, Fault> {
+    Node::parse(text.expose()).map_err(|_| tampered("the value of a secret's version cannot be read"))
 }
 
 /// The value with a merge patch applied, as the JSON text that will be stored.
-pub(super) fn patched(value: Node, patch: &Plaintext) -> Result<Plaintext, Fault> {
-    let merged = merge(value, Node::parse(patch.expose())?)?.to_plaintext();
+pub(super) fn patched(value: &Plaintext, patch: &Plaintext) -> Result<Plaintext, Fault> {
+    let merged = merge(parsed(value)?, Node::parse(patch.expose())?)?.to_plaintext();
     if merged.len() > MAX_VALUE_BYTES {
         return Err(Fault::TooLarge("the patched secret would be larger than 1 MiB"));
     }

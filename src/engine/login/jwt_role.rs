@@ -269,7 +269,7 @@ fn scalar(node: Node) -> Option<Value> {
         Node::Bool(flag) => Some(Value::Bool(flag)),
         Node::Number(digits) => serde_json::from_str(&digits).ok(),
         Node::Text(_) => text(node).map(Value::String),
-        Node::Null | Node::List(_) | Node::Object(_) => None,
+        Node::Null | Node::List(_) | Node::Object(_) | Node::Written(_) => None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Whether what the code reads and answers is what the description says. Names and types only, never values.
 
+use goldfin_crypto::Plaintext;
+
 use crate::model::document::Node;
 use crate::model::reading::{Asked, Way};
 use crate::model::reply::Answer;
@@ -108,6 +110,9 @@ fn word(gives: Gives) -> String {
 }
 
 fn values(members: &'static [Member], node: &Node) -> Result<(), String> {
+    if let Node::Written(json) = node {
+        return values(members, &read_again(json)?);
+    }
     match node.member("batch_results") {
         Some(Node::List(items)) => items.iter().try_for_each(|item| match item.member("error") {
             Some(_) => object(&[super::FAILED, super::REFERENCE], item),
@@ -128,8 +133,13 @@ fn table(is: &Type, rows: &[(String, Node)]) -> Result<(), String> {
 fn object(parts: &[&[Member]], node: &Node) -> Result<(), String> {
     match node {
         Node::Object(found) => pairs(parts, found),
+        Node::Written(json) => object(parts, &read_again(json)?),
         _ => Err("an object was described, and something else is answered".to_owned()),
     }
+}
+
+fn read_again(json: &Plaintext) -> Result<Node, String> {
+    Node::parse(json.expose()).map_err(|fault| fault.to_string())
 }
 
 fn pairs(parts: &[&[Member]], found: &[(String, Node)]) -> Result<(), String> {
@@ -180,5 +190,6 @@ const fn node_word(node: &Node) -> &'static str {
         Node::Text(_) => "text",
         Node::List(_) => "a list",
         Node::Object(_) => "an object",
+        Node::Written(_) => "written already",
     }
 }

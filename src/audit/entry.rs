@@ -10,7 +10,7 @@ use goldfin_crypto::digest::hex;
 use crate::model::action::Action;
 use crate::model::change::Change;
 use crate::model::clock::Timestamp;
-use crate::model::document::Node;
+use crate::model::document::write_text;
 use crate::model::facts::{Facts, SubjectCount};
 use crate::model::id::{RequestId, StreamId};
 use crate::model::member_class::{MemberClass, class_of};
@@ -134,7 +134,7 @@ impl Line {
 
     fn write_text(&mut self, name: &str, text: &str) {
         self.name(name);
-        Node::text(text).write(&mut self.0);
+        write_text(text, &mut self.0);
     }
 
     fn optional(&mut self, name: &str, text: Option<&str>) {
@@ -176,7 +176,7 @@ impl Line {
         }
     }
 
-    fn texts(&mut self, name: &str, texts: impl Iterator<Item = String>) {
+    fn texts(&mut self, name: &str, texts: impl Iterator<Item = impl AsRef<str>>) {
         debug_assert!(class_of(name).is_some_and(MemberClass::may_be_recorded), "`{name}` may not enter an entry as it is");
         self.write_texts(name, texts);
     }
@@ -186,11 +186,20 @@ impl Line {
         self.write_texts(name, hashes.map(|hash| hash.map_or_else(String::new, |hash| hex(hash))));
     }
 
-    fn write_texts(&mut self, name: &str, texts: impl Iterator<Item = String>) {
-        let items: Vec<Node> = texts.map(Node::text).collect();
-        if !items.is_empty() {
-            self.name(name);
-            Node::List(items).write(&mut self.0);
+    fn write_texts(&mut self, name: &str, texts: impl Iterator<Item = impl AsRef<str>>) {
+        let mut open = false;
+        for text in texts {
+            if open {
+                self.0.push(b',');
+            } else {
+                self.name(name);
+                self.0.push(b'[');
+                open = true;
+            }
+            write_text(text.as_ref(), &mut self.0);
+        }
+        if open {
+            self.0.push(b']');
         }
     }
 }
@@ -210,7 +219,7 @@ fn rest_of(draft: &Draft, now: Timestamp) -> String {
     line.text("resource", &draft.resource);
     line.optional("path", draft.path.as_deref());
     line.text("decision", draft.decision.name());
-    line.texts("policies", draft.policies.iter().cloned());
+    line.texts("policies", draft.policies.iter());
     line.hash("policy_set", draft.policy_set.as_ref());
     line.optional("denied_because", draft.denied_because);
     line.number("status", Some(i64::from(draft.status)));
@@ -227,7 +236,7 @@ fn rest_of(draft: &Draft, now: Timestamp) -> String {
     line.hashes("tokens", facts.tokens.iter().map(Option::as_ref));
     line.optional("login_account", facts.account.as_deref());
     line.optional("target_accessor", facts.accessor.as_deref());
-    line.texts("ranges", facts.ranges.iter().cloned());
+    line.texts("ranges", facts.ranges.iter());
     line.texts("changes", draft.changes.iter().map(ToString::to_string));
     line.number("latency_us", i64::try_from(now.since(draft.received).as_micros()).ok());
     line.0.push(b'}');

@@ -96,7 +96,7 @@ impl Node {
             Self::Bool(true) => out.extend_from_slice(b"true"),
             Self::Bool(false) => out.extend_from_slice(b"false"),
             Self::Number(digits) => out.extend_from_slice(digits.as_bytes()),
-            Self::Text(text) => write_text(text.expose(), out),
+            Self::Text(text) => write_bytes(text.expose(), out),
             Self::Written(json) => out.extend_from_slice(json.expose()),
             Self::List(items) => {
                 out.push(b'[');
@@ -114,7 +114,7 @@ impl Node {
                     if n > 0 {
                         out.push(b',');
                     }
-                    write_text(name.as_bytes(), out);
+                    write_text(name, out);
                     out.push(b':');
                     node.write(out);
                 }
@@ -169,8 +169,13 @@ impl From<serde_json::Value> for Node {
     }
 }
 
-/// RFC 8259 section 7: the quotation mark, the reverse solidus and the control characters are escaped, nothing else is.
-fn write_text(text: &[u8], out: &mut Vec<u8>) {
+/// Writes a JSON string behind what `out` holds. RFC 8259 section 7: the quotation mark, the reverse solidus and the control characters are
+/// escaped, nothing else is.
+pub fn write_text(text: &str, out: &mut Vec<u8>) {
+    write_bytes(text.as_bytes(), out);
+}
+
+fn write_bytes(text: &[u8], out: &mut Vec<u8>) {
     const HEX: [u8; 16] = *b"0123456789abcdef";
     out.push(b'"');
     let mut rest = text;

@@ -131,7 +131,9 @@ fn rows_of_one(waiting: usize) -> usize {
 
 /// A COPY under way in the transaction that it gives back. Let go of before its end it goes on in a task: a connection in the middle of a
 /// COPY is good for nothing else.
-struct Copying(Option<Pin<Box<dyn Future<Output = Result<Box<Transaction>, StoreError>> + Send>>>);
+struct Copying(Option<Pin<Box<dyn Future<Output = Copied> + Send>>>);
+
+type Copied = Result<Box<Transaction>, StoreError>;
 
 impl Copying {
     /// Takes rows from the front of `tokens`. Nothing is sent before it is first polled.
@@ -146,13 +148,13 @@ impl Copying {
     }
 
     /// How it stands now.
-    async fn look(&mut self) -> Poll<Result<Box<Transaction>, StoreError>> {
+    async fn look(&mut self) -> Poll<Copied> {
         poll_fn(|context| Poll::Ready(Pin::new(&mut *self).poll(context))).await
     }
 }
 
 impl Future for Copying {
-    type Output = Result<Box<Transaction>, StoreError>;
+    type Output = Copied;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(copy) = &mut self.0 else { return Poll::Pending };

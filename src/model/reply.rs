@@ -97,8 +97,8 @@ impl Reply {
     #[must_use]
     pub fn written(mut self) -> Self {
         self.answer = match self.answer {
-            Answer::Data(data) => Answer::Data(data.written()),
-            Answer::Status(status, data) => Answer::Status(status, data.written()),
+            Answer::Data(data @ Node::Object(_)) => Answer::Data(data.written()),
+            Answer::Status(status, data @ Node::Object(_)) => Answer::Status(status, data.written()),
             other => other,
         };
         self

@@ -139,7 +139,7 @@ fn object(parts: &[&[Member]], node: &Node) -> Result<(), String> {
 }
 
 fn read_again(json: &Plaintext) -> Result<Node, String> {
-    Node::parse(json.expose()).map_err(|fault| fault.to_string())
+    Node::of_body(json).map_err(|fault| fault.to_string())
 }
 
 fn pairs(parts: &[&[Member]], found: &[(String, Node)]) -> Result<(), String> {

@@ -4,8 +4,10 @@
 //! escaped only where JSON demands it, times in RFC 3339 with microseconds. It is the NDJSON export too. `v` tells the version.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use goldfin_crypto::digest::hex;
+use uuid::fmt::Hyphenated;
 
 use crate::model::action::Action;
 use crate::model::change::Change;
@@ -78,13 +80,13 @@ pub struct Draft {
     /// The canonical path of the request, where it had one.
     pub path: Option<String>,
     pub decision: Decision,
-    pub policies: Vec<String>,
+    pub policies: Vec<Arc<str>>,
     /// The hash of the policy set that decided.
     pub policy_set: Option<[u8; 32]>,
     /// Why it was denied, for operators: `forbidden`, `none_permits`.
     pub denied_because: Option<&'static str>,
     pub status: u16,
-    pub facts: Facts,
+    pub facts: Box<Facts>,
     pub changes: Vec<Change>,
 }
 
@@ -140,6 +142,15 @@ impl Line {
     fn optional(&mut self, name: &str, text: Option<&str>) {
         if let Some(text) = text {
             self.text(name, text);
+        }
+    }
+
+    fn address(&mut self, name: &str, address: Option<IpAddr>) {
+        match address {
+            // Without `fmt`, which costs as much as the hash of the whole line.
+            Some(IpAddr::V4(four)) => self.text(name, &four.octets().map(|octet| octet.to_string()).join(".")),
+            Some(six) => self.text(name, &six.to_string()),
+            None => {}
         }
     }
 
@@ -207,12 +218,12 @@ impl Line {
 fn rest_of(draft: &Draft, now: Timestamp) -> String {
     let mut line = Line(Vec::with_capacity(512));
     let facts = &draft.facts;
-    line.text("request_id", &draft.request.to_string());
+    line.text("request_id", draft.request.as_uuid().hyphenated().encode_lower(&mut [0; Hyphenated::LENGTH]));
     line.text("kind", draft.kind.name());
     line.text("account", &draft.account);
     line.text("method", &draft.method);
     line.optional("accessor", draft.accessor.as_deref());
-    line.optional("peer", draft.peer.map(|peer| peer.to_string()).as_deref());
+    line.address("peer", draft.peer);
     line.text("namespace", "root");
     line.text("verb", draft.verb);
     line.text("action", draft.action.name());

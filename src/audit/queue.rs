@@ -186,7 +186,6 @@ mod tests {
     use super::*;
     use crate::audit::entry::{Decision, Draft, EntryKind};
     use crate::model::action::Action;
-    use crate::model::facts::Facts;
     use crate::model::id::{RequestId, StreamId};
 
     const STREAM: StreamId = StreamId(7);
@@ -222,7 +221,7 @@ mod tests {
             policy_set: None,
             denied_because: None,
             status: 200,
-            facts: Facts::default(),
+            facts: Box::default(),
             changes: Vec::new(),
         };
         let (done, told) = oneshot::channel();

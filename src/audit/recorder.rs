@@ -20,7 +20,7 @@ use crate::model::fault::Fault;
 use crate::model::id::{RequestId, StreamId};
 use crate::model::operation::{Operation, Resource};
 use crate::model::reply::Reply;
-use crate::policy::authorized::{Authorized, Denied};
+use crate::policy::authorized::{About, Authorized, Denied};
 use crate::policy::decision::{Because, Decision as Ruling};
 use crate::store::connect::Access;
 use crate::store::error::StoreError;
@@ -192,39 +192,46 @@ impl Recorder {
                 Err(_) => Err(Fault::Unavailable("the database does not answer in time")),
             };
             notices.append(&mut work.notices);
-            let (pending, facts) = work.into_parts();
-            let raced = matches!(outcome, Err(Fault::Conflict(_)));
-            if raced && races < RACES {
+            if matches!(outcome, Err(Fault::Conflict(_))) && races < RACES {
                 races += 1;
                 continue;
             }
-            let (pending, outcome) = match outcome {
-                Ok(reply) => (pending, Ok(reply)),
-                Err(fault) => {
-                    drop(pending);
-                    (Pending::Nothing, Err(fault))
-                }
-            };
-            let with_effect = !matches!(pending, Pending::Nothing);
-            let entered = self.enter(self.draft_of(asked, &permit, &facts, outcome.as_ref()), pending);
-            // While it is committed.
-            let outcome = outcome.map(Reply::written);
-            match told(entered).await {
-                Ok(receipt) => {
-                    self.tell(asked, &permit, notices).await;
-                    return Ok((outcome, receipt));
-                }
-                Err(StoreError::Conflict | StoreError::SubjectGone) if with_effect && races < RACES => races += 1,
-                Err(error @ (StoreError::Conflict | StoreError::SubjectGone)) if with_effect => {
+            let effect = self.enter_effect(asked, &permit, work, outcome, races == RACES);
+            let (outcome, receipt) = match told(effect.entered).await {
+                Ok(receipt) => (effect.outcome, receipt),
+                Err(error @ (StoreError::Conflict | StoreError::SubjectGone)) if effect.is_some => {
+                    let Some(facts) = effect.facts else {
+                        races += 1;
+                        continue;
+                    };
                     let fault = Fault::from(error);
-                    let draft = self.draft_of(asked, &permit, &facts, Err(&fault));
-                    let receipt = self.commit(draft, Pending::Nothing).await?;
-                    self.tell(asked, &permit, notices).await;
-                    return Ok((Err(fault), receipt));
+                    let draft = self.draft_of(asked, &permit, facts, Err(&fault));
+                    (Err(fault), self.commit(draft, Pending::Nothing).await?)
                 }
                 Err(error) => return Err(error.into()),
+            };
+            if !notices.is_empty() {
+                Box::pin(self.tell(asked, &permit, notices)).await;
             }
+            return Ok((outcome, receipt));
         }
+    }
+
+    /// Enters what an operation did; its answer is written while that is committed.
+    fn enter_effect<Op: Operation>(
+        &self,
+        asked: &Asked,
+        permit: &Authorized<Op>,
+        work: Work,
+        outcome: Result<Reply, Fault>,
+        last: bool,
+    ) -> Effect {
+        let (pending, facts) = work.into_parts();
+        let pending = if outcome.is_ok() { pending } else { Pending::Nothing };
+        let is_some = !matches!(pending, Pending::Nothing);
+        let kept = (is_some && last).then(|| facts.clone());
+        let entered = self.enter(self.draft_of(asked, permit, facts, outcome.as_ref()), pending);
+        Effect { entered, outcome: outcome.map(Reply::written), is_some, facts: kept }
     }
 
     /// Records what those who watch should know beside what was asked. The request's own entry stands already; a notice that cannot be
@@ -232,7 +239,7 @@ impl Recorder {
     async fn tell<Op: Operation>(&self, asked: &Asked, permit: &Authorized<Op>, notices: Vec<Notice>) {
         for notice in notices {
             let facts = Facts { reason: Some(notice.reason), class: notice.class, count: Some(notice.count), ..Facts::default() };
-            let mut draft = draft(asked, permit.principal(), permit.op().action(), &permit.op().resource(), facts);
+            let mut draft = draft(asked, permit.principal(), permit.about().action, &permit.about().resource, Box::new(facts));
             (draft.kind, draft.resource, draft.decision) = (EntryKind::Notice, notice.resource, Decision::Granted);
             if self.commit(draft, Pending::Nothing).await.is_err() {
                 tracing::error!(alarm = "ledger", reason = notice.reason, "a notice could not be recorded");
@@ -242,14 +249,14 @@ impl Recorder {
 
     /// Records an operation that was understood and not permitted.
     pub async fn refuse_denied<Op: Operation>(&self, asked: &Asked, denied: &Denied<Op>, fault: &Fault) -> Result<Receipt, Fault> {
-        let circumstances = denied.op().circumstances();
+        let About { action, resource, circumstances } = denied.about();
         let facts = Facts {
             purpose: denied.op().recorded_purpose(),
             count: (circumstances.batch_size > 1).then_some(circumstances.batch_size),
-            class: denied.op().resource().class,
+            class: resource.class.clone(),
             ..Facts::default()
         };
-        let mut draft = draft(asked, denied.principal(), denied.op().action(), &denied.op().resource(), facts);
+        let mut draft = draft(asked, denied.principal(), *action, resource, Box::new(facts));
         draft.decision = Decision::Denied;
         draft.status = fault.status();
         rule(&mut draft, denied.decision());
@@ -258,7 +265,7 @@ impl Recorder {
 
     /// Records a request that did not get as far as an operation: malformed, unknown, without credential.
     pub async fn refuse(&self, asked: &Asked, who: &Principal, resource: &Resource, fault: &Fault, facts: Facts) -> Result<Receipt, Fault> {
-        let mut draft = draft(asked, who, Action::Unroutable, resource, facts);
+        let mut draft = draft(asked, who, Action::Unroutable, resource, Box::new(facts));
         draft.decision = match fault {
             Fault::Unauthenticated(_) | Fault::Denied => Decision::Denied,
             _ => Decision::Failed,
@@ -276,11 +283,10 @@ impl Recorder {
         &self,
         asked: &Asked,
         permit: &Authorized<Op>,
-        facts: &Facts,
+        mut facts: Box<Facts>,
         outcome: Result<&Reply, &Fault>,
     ) -> Box<Draft> {
-        let mut facts = facts.clone();
-        let (resource, circumstances) = (permit.op().resource(), permit.op().circumstances());
+        let About { action, resource, circumstances } = permit.about();
         if facts.purpose.is_none() {
             facts.purpose = permit.op().recorded_purpose();
         }
@@ -290,7 +296,7 @@ impl Recorder {
         if facts.count.is_none() && circumstances.batch_size > 1 {
             facts.count = Some(circumstances.batch_size);
         }
-        let mut draft = draft(asked, permit.principal(), permit.op().action(), &resource, facts);
+        let mut draft = draft(asked, permit.principal(), *action, resource, facts);
         rule(&mut draft, permit.decision());
         match outcome {
             Ok(reply) => {
@@ -321,6 +327,16 @@ impl Recorder {
         }
         Ok(committed)
     }
+}
+
+/// What an operation did, on its way into the database.
+struct Effect {
+    entered: Entered,
+    outcome: Result<Reply, Fault>,
+    /// Whether anything is committed with the entry.
+    is_some: bool,
+    /// For the entry of the last failure.
+    facts: Option<Box<Facts>>,
 }
 
 /// An entry that waits for its commit, unless the queue was full.
@@ -395,7 +411,7 @@ async fn compare(opening: &Opening, connection: &mut WriterConnection, head: &He
     if opening.acknowledged == Some((head.stream, head.seq)) { Ok(Some(set_back)) } else { Err(OpenError::SetBack(set_back)) }
 }
 
-fn draft(asked: &Asked, who: &Principal, action: Action, resource: &Resource, facts: Facts) -> Box<Draft> {
+fn draft(asked: &Asked, who: &Principal, action: Action, resource: &Resource, facts: Box<Facts>) -> Box<Draft> {
     Box::new(Draft {
         kind: EntryKind::Request,
         request: asked.request,
@@ -406,7 +422,7 @@ fn draft(asked: &Asked, who: &Principal, action: Action, resource: &Resource, fa
         peer: asked.peer,
         verb: asked.verb,
         action,
-        resource: format!("{}:{}", resource.kind.name(), resource.id),
+        resource: [resource.kind.name(), ":", &resource.id].concat(),
         path: asked.path.clone(),
         decision: Decision::Failed,
         policies: Vec::new(),
@@ -425,7 +441,7 @@ fn changes_of(reply: &Reply, manifest: Option<i64>) -> Vec<Change> {
 }
 
 fn rule(draft: &mut Draft, ruling: &Ruling) {
-    draft.policies = ruling.policies.iter().map(ToString::to_string).collect();
+    draft.policies.clone_from(&ruling.policies);
     draft.policy_set = Some(ruling.set_hash);
     if ruling.because != Because::Permitted {
         draft.denied_because = Some(ruling.because.name());

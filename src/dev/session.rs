@@ -240,7 +240,7 @@ async fn ask(gate: &Arc<Gate>, path: &str, token: Option<Plaintext>, body: Json)
         purpose: None,
         wrap_ttl: None,
     };
-    gate.call(request).await.into_outcome().map(|reply| reply.answer).map_err(BootError::new)
+    gate.call(Box::new(request)).await.into_outcome().map(|reply| reply.answer).map_err(BootError::new)
 }
 
 fn variables(address: SocketAddr, authority: &Path, keys: &Keys) -> Result<String, BootError> {

@@ -11,7 +11,6 @@ mod route;
 mod seal_state;
 mod sealed;
 pub mod strangers;
-mod to_its_end;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,6 +30,7 @@ use crate::model::clock::Clock;
 use crate::model::fault::Fault;
 use crate::model::id::{RequestId, StreamId};
 use crate::model::path::Requested;
+use crate::model::to_its_end::ToItsEnd;
 use crate::policy::rules::Rules;
 use crate::seal::barrier::Barrier;
 use crate::seal::erasures::Journal;
@@ -46,7 +46,6 @@ use request::Request;
 pub use seal_state::SealState;
 use sealed::Attempts;
 use strangers::Strangers;
-use to_its_end::ToItsEnd;
 
 /// Handles of the open house, for what goldfin does by itself. They hold keys: whoever has them lets go when told to.
 #[derive(Debug, Clone)]
@@ -145,15 +144,14 @@ impl Gate {
     }
 
     /// Answers one request. A client that hangs up does not stop it half-way.
-    pub async fn call(self: &Arc<Self>, request: Request) -> Released {
+    pub async fn call(self: &Arc<Self>, request: Box<Request>) -> Released {
         let now = self.founding.clock.now();
         let id = match RequestId::generate(now) {
             Ok(id) => id,
             Err(_) => return Released::unrecorded(RequestId::nil(), Fault::Unavailable("the system gives no randomness")),
         };
-        let gate = Arc::clone(self);
         let asked = perform::asked(&request, id, now);
-        match ToItsEnd::new(gate.answer(asked, request)).await {
+        match ToItsEnd::new(Arc::clone(self).answer(asked, request)).await {
             Ok(released) => released,
             Err(_) => {
                 tracing::error!(request = %id, "a request panicked before its answer");
@@ -170,7 +168,7 @@ impl Gate {
         Some(Released::unrecorded(RequestId::generate(now).unwrap_or(RequestId::nil()), fault))
     }
 
-    async fn answer(self: Arc<Self>, mut asked: Asked, request: Request) -> Released {
+    async fn answer(self: Arc<Self>, mut asked: Asked, request: Box<Request>) -> Released {
         if let Ok(wanted) = &request.wanted
             && let Some(door) = seal_state::Door::of(&wanted.path, wanted.verb)
         {

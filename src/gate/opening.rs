@@ -107,7 +107,7 @@ async fn acknowledge(founding: &Founding, recorder: &Recorder, set_back: SetBack
         policy_set: None,
         denied_because: None,
         status: 200,
-        facts,
+        facts: Box::new(facts),
         changes: Vec::new(),
     };
     recorder.note(draft).await.map(drop)

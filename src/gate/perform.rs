@@ -19,144 +19,169 @@ use crate::model::facts::Facts;
 use crate::model::fault::Fault;
 use crate::model::mount::{Kind, Mount};
 use crate::model::operation::{Operation, Resource, ResourceKind};
+use crate::model::path::Requested;
+use crate::policy::authorized::Authorized;
 use crate::store::directory::Snapshot;
 use crate::store::work::Work;
 
 use super::house::House;
 use super::released::Released;
 use super::request::{Credential, Malformed, Request, Wanted};
-use super::route::{Route, route, verbs_at};
+use super::route::{Route, place, route, verbs_at};
 
 /// Who is calling, with the auth token as it was shown or the SPNEGO token for a login; and the refusal of a bad credential.
 struct Caller {
     who: Principal,
     shown: Option<Plaintext>,
     spnego: Option<Plaintext>,
-    refused: Option<(Fault, &'static str)>,
+    refused: Option<Box<(Fault, &'static str)>>,
 }
+
+/// Why a request goes no further.
+struct Refusal {
+    mount: Option<Arc<Mount>>,
+    fault: Fault,
+    /// What its entry says beyond that.
+    reason: Option<&'static str>,
+}
+
+impl Refusal {
+    fn of(mount: Option<&Arc<Mount>>, fault: Fault) -> Self {
+        Self { mount: mount.cloned(), fault, reason: None }
+    }
+
+    fn because(mount: Option<&Arc<Mount>>, fault: Fault, reason: &'static str) -> Self {
+        Self { reason: Some(reason), ..Self::of(mount, fault) }
+    }
+}
+
+/// An answer on its way. Boxed: the future of a request is as large as what it waits for, not as the largest of all engines.
+type Answering<'a> = Pin<Box<dyn Future<Output = Released> + Send + 'a>>;
 
 impl House {
     /// Takes a request from its decoded form to an answer whose entry is on disk.
-    pub(super) async fn answer(&self, asked: Asked, mut request: Request) -> Released {
+    pub(super) async fn answer(&self, mut asked: Asked, mut request: Box<Request>) -> Released {
         let credential = std::mem::replace(&mut request.credential, Credential::None);
-        let address = request.peer.address;
-        let caller = self.identify(credential, &request.peer).await;
-        if !caller.who.is_anonymous() {
-            return self.answer_caller(asked, request, caller).await;
-        }
-        if let Err(fault) = self.strangers.admit(address, asked.received) {
+        let mut caller = self.identify(credential, &request.peer).await;
+        let stranger = caller.who.is_anonymous().then_some(request.peer.address);
+        if let Some(address) = stranger
+            && let Err(fault) = self.strangers.admit(address, asked.received)
+        {
             return Released::unrecorded(asked.request, fault);
         }
-        let released = self.answer_caller(asked, request, caller).await;
-        self.strangers.saw(address, &released);
+        let released = match self.understand(&mut asked, *request, &mut caller) {
+            Ok(call) => self.pass_on(&asked, caller.who, call).await,
+            Err(refusal) => self.refuse(&asked, caller.who, refusal).await,
+        };
+        if let Some(address) = stranger {
+            self.strangers.saw(address, &released);
+        }
         released
     }
 
-    async fn answer_caller(&self, mut asked: Asked, request: Request, caller: Caller) -> Released {
+    /// All that is asked of a request before an engine reads it. Waits for nothing.
+    fn understand(&self, asked: &mut Asked, request: Request, caller: &mut Caller) -> Result<Call, Refusal> {
         let Request { peer, wanted, body, purpose, wrap_ttl, .. } = request;
-        let Caller { who, shown, spnego, refused } = caller;
         let snapshot = self.directory.current();
-        let wanted = match wanted {
-            Ok(wanted) => wanted,
-            Err(malformed) => {
-                let fault = match &malformed {
-                    // Strangers do not learn what is there.
-                    Malformed::Verb(Some(path)) if !who.is_anonymous() => Fault::VerbNotAllowed(verbs_at(&snapshot, path)),
-                    _ => malformed_fault(malformed),
-                };
-                return self.refuse(&asked, &who, None, fault, Facts::default()).await;
-            }
-        };
-        asked.path = Some(self.recorded_path(&snapshot, &wanted));
-        let Wanted { verb, path, query } = wanted;
+        let is_stranger = caller.who.is_anonymous();
+        let Wanted { verb, path, query } = wanted.map_err(|malformed| {
+            let fault = match &malformed {
+                // Strangers do not learn what is there.
+                Malformed::Verb(Some(path)) if !is_stranger => Fault::VerbNotAllowed(verbs_at(&snapshot, path)),
+                _ => malformed_fault(malformed),
+            };
+            Refusal::of(None, fault)
+        })?;
+        asked.path = Some(self.recorded_path(&snapshot, &path));
         let found = route(&snapshot, &path, verb);
         // Whoever logs in anew may still show the token that has expired: it proves nothing, and nothing is asked of it.
         let logs_in = found.as_ref().is_some_and(|route| open_to_strangers(route.mount.kind, &route.tail));
-        if let Some((fault, reason)) = refused.filter(|(fault, _)| !(logs_in && *fault == Fault::Denied)) {
-            return self.refuse(&asked, &who, None, fault, Facts { reason: Some(reason), ..Facts::default() }).await;
+        if let Some((fault, reason)) =
+            caller.refused.take().map(|refused| *refused).filter(|(fault, _)| !(logs_in && *fault == Fault::Denied))
+        {
+            return Err(Refusal::because(None, fault, reason));
         }
         let Some(Route { mount, tail, verb }) = found else {
             let fault = match verbs_at(&snapshot, &path) {
-                _ if who.is_anonymous() => Fault::Denied,
+                _ if is_stranger => Fault::Denied,
                 none if none.is_empty() => Fault::not_found("no engine is mounted at this path"),
                 verbs => Fault::VerbNotAllowed(verbs),
             };
-            return self.refuse(&asked, &who, None, fault, Facts::default()).await;
+            return Err(Refusal::of(None, fault));
         };
-        if who.is_anonymous() && !open_to_strangers(mount.kind, &tail) {
-            return self.refuse(&asked, &who, Some(&mount), Fault::Denied, Facts { reason: Some("missing"), ..Facts::default() }).await;
+        if is_stranger && !open_to_strangers(mount.kind, &tail) {
+            return Err(Refusal::because(Some(&mount), Fault::Denied, "missing"));
         }
-        if let Err(fault) = self.rates.admit(snapshot.quotas(), &who, peer.address, path.path.as_str(), asked.received) {
+        if let Err(fault) = self.rates.admit(snapshot.quotas(), &caller.who, peer.address, path.path.as_str(), asked.received) {
             self.counters.add(Counted::RateRefused);
-            return self.refuse(&asked, &who, Some(&mount), fault, Facts { reason: Some("rate_limited"), ..Facts::default() }).await;
+            return Err(Refusal::because(Some(&mount), fault, "rate_limited"));
         }
         if wrap_ttl.is_some() {
             let fault = Fault::invalid("response wrapping is not supported yet, leave `X-Vault-Wrap-TTL` out");
-            return self.refuse(&asked, &who, Some(&mount), fault, Facts::default()).await;
+            return Err(Refusal::of(Some(&mount), fault));
         }
         let read = if is_plain_text(mount.kind, &tail) { Node::of_text(&body) } else { Node::of_body(&body) };
-        let body = match read {
-            Ok(node) => node,
-            Err(fault) => return self.refuse(&asked, &who, Some(&mount), fault, Facts::default()).await,
-        };
+        let body = read.map_err(|fault| Refusal::of(Some(&mount), fault))?;
         asked.verb = verb.name();
+        let spnego = caller.spnego.take();
         let negotiate = (mount.kind == Kind::Kerberos).then(|| Negotiate { token: spnego, channel_binding: peer.channel_binding.to_vec() });
-        let call = Call {
-            request: asked.request,
-            now: asked.received,
-            verb,
-            mount: Arc::clone(&mount),
-            tail,
-            query,
-            body,
-            purpose,
-            negotiate,
-            shown,
-        };
-        // Boxed: the future of a request is as large as what it waits for, not as the largest of all engines.
-        match mount.kind {
-            Kind::System if RotateOp::answers(&call.tail) => Box::pin(self.perform(&self.engines.keys, &asked, who, call)).await,
-            Kind::System => Box::pin(self.perform(&self.engines.system, &asked, who, call)).await,
-            Kind::AuthToken => Box::pin(self.perform(&self.engines.auth_token, &asked, who, call)).await,
-            Kind::Jwt | Kind::Kerberos => Box::pin(self.perform(&self.engines.login, &asked, who, call)).await,
-            Kind::Kv => Box::pin(self.perform(&self.engines.kv, &asked, who, call)).await,
-            Kind::Transform => Box::pin(self.perform(&self.engines.transform, &asked, who, call)).await,
-        }
+        let (request, now, shown) = (asked.request, asked.received, caller.shown.take());
+        Ok(Call { request, now, verb, mount, tail, query, body, purpose, negotiate, shown })
     }
 
     /// The path as entries hold it: where it would name a data subject, the subject's keyed hash stands in its place, also when the
     /// request is refused.
-    fn recorded_path(&self, snapshot: &Snapshot, wanted: &Wanted) -> String {
-        let path = wanted.path.path.as_str();
-        let hidden = match route(snapshot, &wanted.path, Verb::Read) {
-            Some(Route { mount, tail, .. }) if mount.kind == Kind::Transform => self.engines.transform.recorded_path(&mount, &tail),
-            Some(Route { mount, tail, .. }) if mount.kind == Kind::AuthToken => crate::engine::auth_token::recorded_path(&tail),
+    fn recorded_path(&self, snapshot: &Snapshot, wanted: &Requested) -> String {
+        let hidden = match place(snapshot, wanted) {
+            Some((mount, tail)) if mount.kind == Kind::Transform => self.engines.transform.recorded_path(mount, tail),
+            Some((mount, tail)) if mount.kind == Kind::AuthToken => crate::engine::auth_token::recorded_path(tail),
             _ => None,
         };
-        hidden.unwrap_or_else(|| path.to_owned())
+        hidden.unwrap_or_else(|| wanted.path.as_str().to_owned())
+    }
+
+    fn pass_on<'a>(&'a self, asked: &'a Asked, who: Principal, call: Call) -> Answering<'a> {
+        match call.mount.kind {
+            Kind::System if RotateOp::answers(&call.tail) => self.perform(&self.engines.keys, asked, who, call),
+            Kind::System => self.perform(&self.engines.system, asked, who, call),
+            Kind::AuthToken => self.perform(&self.engines.auth_token, asked, who, call),
+            Kind::Jwt | Kind::Kerberos => self.perform(&self.engines.login, asked, who, call),
+            Kind::Kv => self.perform(&self.engines.kv, asked, who, call),
+            Kind::Transform => self.perform(&self.engines.transform, asked, who, call),
+        }
     }
 
     /// The pipeline, written once for every engine.
-    async fn perform<E: Engine>(&self, engine: &E, asked: &Asked, who: Principal, call: Call) -> Released {
+    fn perform<'a, E: Engine>(&'a self, engine: &'a E, asked: &'a Asked, who: Principal, call: Call) -> Answering<'a> {
         let (mount, now) = (Arc::clone(&call.mount), call.now);
         let (watch, verb, tail) = (Watch::begin(&call), call.verb, call.tail.clone());
         let op = match engine.parse(call) {
             Ok(op) => op,
             Err(bad) => {
                 let bad = refused_verb(bad, openapi::verbs_of(mount.kind, &tail), verb);
-                return self.refuse(asked, &who, Some(&mount), bad, Facts::default()).await;
+                return self.refuse(asked, who, Refusal::of(Some(&mount), bad));
             }
         };
         let watch = watch.understood(op.action());
-        let permit = match self.rules.authorize(Arc::new(who), op, now) {
-            Ok(permit) => permit,
-            Err(denied) => {
-                return match Box::pin(self.recorder.refuse_denied(asked, &denied, &Fault::Denied)).await {
+        match self.rules.authorize(Arc::new(who), op, now) {
+            Ok(permit) => Box::pin(self.carry_out(engine, asked, permit, (mount, now), watch)),
+            Err(denied) => Box::pin(async move {
+                match self.recorder.refuse_denied(asked, &denied, &Fault::Denied).await {
                     Ok(receipt) => Released::recorded(asked.request, Err(Fault::Denied), receipt),
                     Err(fault) => Released::unrecorded(asked.request, fault),
-                };
-            }
-        };
+                }
+            }),
+        }
+    }
+
+    async fn carry_out<E: Engine>(
+        &self,
+        engine: &E,
+        asked: &Asked,
+        permit: Authorized<E::Op>,
+        (mount, now): (Arc<Mount>, Timestamp),
+        watch: Watch,
+    ) -> Released {
         let new_work = || Work::new(self.store.clone(), Arc::clone(&mount), now);
         match self.recorder.around(asked, permit, new_work, &Performer(engine)).await {
             Ok((outcome, receipt)) => {
@@ -178,7 +203,12 @@ impl House {
     }
 
     async fn identify(&self, credential: Credential, peer: &super::request::Peer) -> Caller {
-        let stranger = |refused| Caller { who: self.authenticator.anonymous(Some(peer.address)), shown: None, spnego: None, refused };
+        let stranger = |refused| Caller {
+            who: self.authenticator.anonymous(Some(peer.address)),
+            shown: None,
+            spnego: None,
+            refused: Option::map(refused, Box::new),
+        };
         match credential {
             Credential::None => stranger(None),
             Credential::Negotiate(token) => Caller { spnego: Some(token), ..stranger(None) },
@@ -190,21 +220,14 @@ impl House {
         }
     }
 
-    /// Boxed, like what is rare elsewhere: a request that is answered is not to pay for its size.
-    fn refuse<'a>(
-        &'a self,
-        asked: &'a Asked,
-        who: &'a Principal,
-        mount: Option<&'a Mount>,
-        fault: Fault,
-        facts: Facts,
-    ) -> Pin<Box<dyn Future<Output = Released> + Send + 'a>> {
+    fn refuse<'a>(&'a self, asked: &'a Asked, who: Principal, refusal: Refusal) -> Answering<'a> {
         Box::pin(async move {
+            let Refusal { mount, fault, reason } = refusal;
             let resource = mount.map_or_else(
                 || Resource::new(ResourceKind::Server, "server"),
                 |mount| Resource::new(ResourceKind::Mount, mount.path.clone()),
             );
-            match self.recorder.refuse(asked, who, &resource, &fault, facts).await {
+            match self.recorder.refuse(asked, &who, &resource, &fault, Facts { reason, ..Facts::default() }).await {
                 Ok(receipt) => Released::recorded(asked.request, Err(fault), receipt),
                 Err(fault) => Released::unrecorded(asked.request, fault),
             }

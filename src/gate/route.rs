@@ -20,8 +20,7 @@ pub struct Route {
 /// on every other verb; behind the name of a mount (`DELETE sys/mounts/kv/`, as the CLI sends it) it is stripped.
 #[must_use]
 pub fn route(snapshot: &Snapshot, wanted: &Requested, verb: Verb) -> Option<Route> {
-    let mount = snapshot.mounts().iter().find(|mount| wanted.path.below(&mount.path).is_some())?;
-    let tail = wanted.path.below(&mount.path)?;
+    let (mount, tail) = place(snapshot, wanted)?;
     let verb = match (verb, wanted.slash) {
         (verb, false) | (verb @ Verb::List, true) => verb,
         (verb, true) if names_a_mount(&mount.path, tail) => verb,
@@ -31,10 +30,15 @@ pub fn route(snapshot: &Snapshot, wanted: &Requested, verb: Verb) -> Option<Rout
     Some(Route { mount: Arc::clone(mount), tail: tail.to_owned(), verb })
 }
 
+/// The mount that a path lies under, whatever is asked of it, and what is left of the path.
+#[must_use]
+pub fn place<'a>(snapshot: &'a Snapshot, wanted: &'a Requested) -> Option<(&'a Arc<Mount>, &'a str)> {
+    snapshot.mounts().iter().find_map(|mount| Some((mount, wanted.path.below(&mount.path)?)))
+}
+
 /// The verbs that a path has: behind a slash, under an engine, only LIST.
 pub fn verbs_at(snapshot: &Snapshot, wanted: &Requested) -> Vec<Verb> {
-    let found = snapshot.mounts().iter().find_map(|mount| wanted.path.below(&mount.path).map(|tail| (mount, tail)));
-    let Some((mount, tail)) = found else { return Vec::new() };
+    let Some((mount, tail)) = place(snapshot, wanted) else { return Vec::new() };
     let mut verbs = openapi::verbs_of(mount.kind, tail);
     verbs.retain(|verb| !wanted.slash || names_a_mount(&mount.path, tail) || *verb == Verb::List);
     verbs

@@ -13,7 +13,6 @@ use crate::engine::init::{self, Init};
 use crate::model::action::Action;
 use crate::model::call::{Call, Verb};
 use crate::model::document::Node;
-use crate::model::facts::Facts;
 use crate::model::fault::Fault;
 use crate::model::id::{MountId, RequestId};
 use crate::model::members::Members;
@@ -100,7 +99,7 @@ impl Gate {
         }
     }
 
-    pub(super) async fn at_the_door(self: Arc<Self>, door: Door, asked: Asked, request: Request) -> Released {
+    pub(super) async fn at_the_door(self: Arc<Self>, door: Door, asked: Asked, request: Box<Request>) -> Released {
         let body = Node::of_body(&request.body);
         match door {
             Door::Init => {
@@ -256,7 +255,7 @@ fn attempt(asked: &Asked, action: Action, outcome: &Result<Reply, Fault>) -> Dra
         policy_set: None,
         denied_because: None,
         status: outcome.as_ref().map_or_else(Fault::status, Reply::status),
-        facts: Facts::default(),
+        facts: Box::default(),
         changes: Vec::new(),
     }
 }

@@ -119,7 +119,7 @@ fn draft(request: RequestId, source: Option<IpAddr>, turned_away: TurnedAway) ->
         policy_set: None,
         denied_because: None,
         status: Fault::TooMany { retry_after: Duration::ZERO }.status(),
-        facts: Facts { count: Some(turned_away.count), reason: Some("turned_away"), ..Facts::default() },
+        facts: Box::new(Facts { count: Some(turned_away.count), reason: Some("turned_away"), ..Facts::default() }),
         changes: Vec::new(),
     }
 }

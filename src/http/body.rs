@@ -89,7 +89,8 @@ where
     }
     let most = claimed.unwrap_or(limit);
     let begun = clock::instant();
-    let reading = fill(body, most, begun, limits, budget, &mut held);
+    // Boxed: what has no body is not to pay for its size.
+    let reading = Box::pin(fill(body, most, begun, limits, budget, &mut held));
     let mut buffer = match tokio::time::timeout_at(begun + limits.body_timeout, reading).await {
         Ok(buffer) => buffer?,
         Err(_) => return Err(Malformed::BodyIncomplete),

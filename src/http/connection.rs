@@ -69,28 +69,42 @@ enum Ending {
 
 /// Serves one connection to its end.
 pub(super) async fn run<A: Answers>(shared: Arc<Shared<A>>, tcp: TcpStream, address: IpAddr, mut phase: watch::Receiver<Phase>) {
-    let loaded = shared.tls.current();
-    let handshake = timeout(shared.limits.handshake_timeout, TlsAcceptor::from(loaded.config()).accept(tcp));
-    let stream = tokio::select! {
-        done = handshake => match done {
-            Ok(Ok(stream)) => stream,
-            // Neither the reason nor the address is of use above debug: anybody can cause as many as they like.
-            Ok(Err(error)) => return tracing::debug!(%address, %error, "TLS handshake failed"),
-            Err(_) => return tracing::debug!(%address, "TLS handshake took too long"),
-        },
+    // Boxed, like what is rarer than HTTP/1.1: the connection keeps the room of the largest of these as long as it is there.
+    let greeting = Box::pin(greet(&shared, tcp, address));
+    let greeted = tokio::select! {
+        greeted = greeting => greeted,
         _ = next(&mut phase) => return,
+    };
+    let Some((stream, peer, is_http2)) = greeted else { return };
+    let line = Arc::new(Line { shared, peer, pulse: Arc::new(Pulse::new()) });
+    // HTTP/2 is spoken where ALPN chose it (RFC 9113 section 3.2), never guessed from the first bytes.
+    if is_http2 { Box::pin(serve_http2(&line, stream, phase)).await } else { serve_http1(&line, stream, phase).await }
+}
+
+/// The handshake; and whether HTTP/2 was agreed on. None: it came to nothing, or to a certificate that holds no longer.
+async fn greet<A>(shared: &Shared<A>, tcp: TcpStream, address: IpAddr) -> Option<(TlsStream<TcpStream>, Peer, bool)> {
+    let loaded = shared.tls.current();
+    // Neither the reason nor the address is of use above debug: anybody can cause as many as they like.
+    let stream = match timeout(shared.limits.handshake_timeout, TlsAcceptor::from(loaded.config()).accept(tcp)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            tracing::debug!(%address, %error, "TLS handshake failed");
+            return None;
+        }
+        Err(_) => {
+            tracing::debug!(%address, "TLS handshake took too long");
+            return None;
+        }
     };
     let session = stream.get_ref().1;
     if !loaded.trusts(session, shared.clock.now()) {
-        return tracing::debug!(%address, "client certificate of a resumed session holds no longer");
+        tracing::debug!(%address, "client certificate of a resumed session holds no longer");
+        return None;
     }
     let certificate = session.peer_certificates().and_then(<[_]>::first).map(|leaf| Arc::from(leaf.as_ref()));
     let peer = Peer { address, certificate, channel_binding: loaded.channel_binding() };
     let is_http2 = session.alpn_protocol() == Some(b"h2");
-    let pulse = Arc::new(Pulse::new());
-    let line = Arc::new(Line { shared, peer, pulse });
-    // HTTP/2 is spoken where ALPN chose it (RFC 9113 section 3.2), never guessed from the first bytes.
-    if is_http2 { serve_http2(&line, stream, phase).await } else { serve_http1(&line, stream, phase).await }
+    Some((stream, peer, is_http2))
 }
 
 async fn serve_http1<A: Answers>(line: &Arc<Line<A>>, stream: TlsStream<TcpStream>, phase: watch::Receiver<Phase>) {
@@ -206,37 +220,44 @@ struct Line<A> {
 }
 
 impl<A: Answers> Line<A> {
-    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    /// Begins with what needs no waiting, so that the answer's future holds what was understood and not what it was read from.
+    fn answer(self: Arc<Self>, request: Request<Incoming>) -> impl Future<Output = Result<Response<Full<Bytes>>, Infallible>> {
         let busy = Busy::begin(&self.pulse);
-        let (parts, mut body) = request.into_parts();
+        let is_http1 = request.version() < Version::HTTP_2;
+        let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);
+        let is_head = request.method() == Method::HEAD;
+        let (head, mut body) = self.read_head(request);
+        async move {
+            let mut response = match head.wanted.as_ref().ok().and_then(Probe::of) {
+                Some(probe) => {
+                    self.leave(&body);
+                    self.probe(probe, &head)
+                }
+                None => self.pass_on(head, &mut body).await,
+            };
+            if !is_http1 {
+                // Reset under its body, the stream would lose the answer that is on its way.
+                let _ = timeout(FAREWELL, body::discard(&mut body)).await;
+            }
+            if is_head {
+                response = without_body(response);
+            }
+            // Behind a chunked body the framing is not watched, see `framing`.
+            if is_http1 && (is_chunked || self.pulse.is_unread() || self.pulse.is_doubtful()) {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            let unsent = busy.answered();
+            Ok(response.map(|buffer| Full::new(Bytes::from_owner(Outgoing { buffer, _unsent: unsent }))))
+        }
+    }
+
+    fn read_head(&self, request: Request<Incoming>) -> (Box<Head>, Incoming) {
+        let (parts, body) = request.into_parts();
         let mut head = Head::read(&parts.method, &parts.uri, parts.version, &parts.headers, self.shared.limits.max_headers);
         if self.pulse.is_doubtful() {
             head.wanted = Err(Malformed::Header("where the request ends is not beyond doubt"));
         }
-        let is_http1 = parts.version < Version::HTTP_2;
-        let is_chunked = parts.headers.contains_key(TRANSFER_ENCODING);
-        let is_head = parts.method == Method::HEAD;
-        drop(parts);
-        let mut response = match head.wanted.as_ref().ok().and_then(Probe::of) {
-            Some(probe) => {
-                self.leave(&body);
-                self.probe(probe, &head)
-            }
-            None => self.pass_on(head, &mut body).await,
-        };
-        if !is_http1 {
-            // Reset under its body, the stream would lose the answer that is on its way.
-            let _ = timeout(FAREWELL, body::discard(&mut body)).await;
-        }
-        if is_head {
-            response = without_body(response);
-        }
-        // Behind a chunked body the framing is not watched, see `framing`.
-        if is_http1 && (is_chunked || self.pulse.is_unread() || self.pulse.is_doubtful()) {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        let unsent = busy.answered();
-        Ok(response.map(|buffer| Full::new(Bytes::from_owner(Outgoing { buffer, _unsent: unsent }))))
+        (Box::new(head), body)
     }
 
     fn probe(&self, probe: Probe, head: &Head) -> Response<Zeroizing<Vec<u8>>> {
@@ -244,7 +265,7 @@ impl<A: Answers> Line<A> {
         probe.answer(&query, &self.shared.answers.seal_state(), &self.shared.site, self.shared.clock.now())
     }
 
-    async fn pass_on(&self, head: Head, incoming: &mut Incoming) -> Response<Zeroizing<Vec<u8>>> {
+    async fn pass_on(&self, head: Box<Head>, incoming: &mut Incoming) -> Response<Zeroizing<Vec<u8>>> {
         if !matches!(head.credential, Credential::AuthToken(_))
             && let Some(released) = self.shared.answers.turn_away(self.peer.address)
         {
@@ -254,7 +275,8 @@ impl<A: Answers> Line<A> {
         let limits = &self.shared.limits;
         let nothing = || Plaintext::new(Vec::new());
         // The body's part of the budget is given back when it is answered, not when it is read.
-        let (wanted, body, _held) = match head.wanted {
+        let Head { wanted, credential, purpose, wrap_ttl } = *head;
+        let (wanted, body, _held) = match wanted {
             Err(malformed) => {
                 self.leave(incoming);
                 (Err(malformed), nothing(), None)
@@ -267,14 +289,7 @@ impl<A: Answers> Line<A> {
                 }
             },
         };
-        let request = gate::Request {
-            peer: self.peer.clone(),
-            wanted,
-            credential: head.credential,
-            body,
-            purpose: head.purpose,
-            wrap_ttl: head.wrap_ttl,
-        };
+        let request = Box::new(gate::Request { peer: self.peer.clone(), wanted, credential, body, purpose, wrap_ttl });
         reply::encode(self.shared.answers.call(request).await)
     }
 

@@ -30,7 +30,7 @@ use crate::gate::request::Request;
 
 /// What stands behind the network: the gate; in tests a stand-in.
 pub trait Answers: Send + Sync + 'static {
-    fn call(self: &Arc<Self>, request: Request) -> impl Future<Output = Released> + Send;
+    fn call(self: &Arc<Self>, request: Box<Request>) -> impl Future<Output = Released> + Send;
 
     /// What strangers may know of the server, see [`probe`].
     fn seal_state(&self) -> SealState;
@@ -42,7 +42,7 @@ pub trait Answers: Send + Sync + 'static {
 }
 
 impl Answers for crate::gate::Gate {
-    async fn call(self: &Arc<Self>, request: Request) -> Released {
+    async fn call(self: &Arc<Self>, request: Box<Request>) -> Released {
         Self::call(self, request).await
     }
 

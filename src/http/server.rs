@@ -99,9 +99,9 @@ impl<A: Answers> Server<A> {
 
     fn let_in(&self, seat: OwnedSemaphorePermit, tcp: TcpStream, address: IpAddr, phase: &watch::Sender<Phase>) {
         let Some(place) = Neighbours::join(&self.neighbours, address) else { return };
-        let serving = connection::run(Arc::clone(&self.shared), tcp, address, phase.subscribe());
+        let (shared, phase) = (Arc::clone(&self.shared), phase.subscribe());
         tokio::spawn(async move {
-            serving.await;
+            connection::run(shared, tcp, address, phase).await;
             drop((seat, place));
         });
     }

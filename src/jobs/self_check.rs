@@ -41,7 +41,7 @@ impl Job for SelfCheck {
                 policy_set: None,
                 denied_because: None,
                 status: Fault::Unavailable("self check").status(),
-                facts: Facts { reason: Some("database_refused"), ..Facts::default() },
+                facts: Box::new(Facts { reason: Some("database_refused"), ..Facts::default() }),
                 changes: Vec::new(),
             })
             .await?;

@@ -19,4 +19,5 @@ pub mod quota;
 pub mod reading;
 pub mod reply;
 pub mod text;
+pub mod to_its_end;
 pub mod tuning;

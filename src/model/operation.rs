@@ -70,7 +70,7 @@ impl Resource {
     /// Something below a mount: its id is `mount/tail`, or the mount itself where the tail is empty.
     #[must_use]
     pub fn within(kind: ResourceKind, mount: &str, tail: &str) -> Self {
-        let id = if tail.is_empty() { mount.to_owned() } else { format!("{mount}/{tail}") };
+        let id = if tail.is_empty() { mount.to_owned() } else { [mount, "/", tail].concat() };
         Self { kind, id, mount: Some(mount.to_owned()), class: None }
     }
 
@@ -96,7 +96,7 @@ pub struct Circumstances {
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One typed operation of one engine.
-pub trait Operation: Send + 'static {
+pub trait Operation: Send + Sync + 'static {
     fn action(&self) -> Action;
     fn resource(&self) -> Resource;
     fn circumstances(&self) -> Circumstances {

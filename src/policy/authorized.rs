@@ -5,67 +5,99 @@ use std::sync::Arc;
 
 use super::decision::Decision;
 use crate::auth::principal::Principal;
+use crate::model::action::Action;
+use crate::model::operation::{Circumstances, Operation, Resource};
 
-/// An operation that its caller may perform.
+/// What an operation said of itself before it was decided.
 #[derive(Debug)]
-#[must_use = "a permit that is not used means that the operation was not performed"]
-pub struct Authorized<Op> {
+pub struct About {
+    pub action: Action,
+    pub resource: Resource,
+    pub circumstances: Circumstances,
+}
+
+impl About {
+    pub(super) fn of(op: &impl Operation) -> Self {
+        Self { action: op.action(), resource: op.resource(), circumstances: op.circumstances() }
+    }
+}
+
+/// An operation that was decided. Boxed in what is made of it: it is handed on from future to future.
+#[derive(Debug)]
+struct Decided<Op> {
     op: Op,
+    about: About,
     principal: Arc<Principal>,
     decision: Decision,
     /// For an operation of several parts: which of them are permitted.
     parts: Box<[bool]>,
 }
 
+/// An operation that its caller may perform.
+#[derive(Debug)]
+#[must_use = "a permit that is not used means that the operation was not performed"]
+pub struct Authorized<Op>(Box<Decided<Op>>);
+
+/// An operation that was refused, kept so that the refusal can be recorded.
+#[derive(Debug)]
+pub struct Denied<Op>(Box<Decided<Op>>);
+
 impl<Op> Authorized<Op> {
-    pub(super) fn permitted(op: Op, principal: Arc<Principal>, decision: Decision, parts: Box<[bool]>) -> Result<Self, Box<Denied<Op>>> {
-        if decision.allowed { Ok(Self { op, principal, decision, parts }) } else { Err(Box::new(Denied { op, principal, decision })) }
+    pub(super) fn permitted(
+        (op, about): (Op, About),
+        principal: Arc<Principal>,
+        decision: Decision,
+        parts: Box<[bool]>,
+    ) -> Result<Self, Denied<Op>> {
+        let allowed = decision.allowed;
+        let decided = Box::new(Decided { op, about, principal, decision, parts });
+        if allowed { Ok(Self(decided)) } else { Err(Denied(decided)) }
     }
 
     /// Whether the part at this position is permitted. An operation without parts is permitted as a whole.
     pub fn permits(&self, part: usize) -> bool {
-        self.parts.is_empty() || self.parts.get(part).copied().unwrap_or(false)
+        self.0.parts.is_empty() || self.0.parts.get(part).copied().unwrap_or(false)
     }
 
     pub fn op(&self) -> &Op {
-        &self.op
+        &self.0.op
+    }
+
+    pub fn about(&self) -> &About {
+        &self.0.about
     }
 
     pub fn principal(&self) -> &Arc<Principal> {
-        &self.principal
+        &self.0.principal
     }
 
     pub fn decision(&self) -> &Decision {
-        &self.decision
+        &self.0.decision
     }
 
     pub fn into_op(self) -> Op {
-        self.op
+        self.0.op
     }
 
     pub fn into_parts(self) -> (Op, Arc<Principal>, Decision) {
-        (self.op, self.principal, self.decision)
+        (self.0.op, self.0.principal, self.0.decision)
     }
-}
-
-/// An operation that was refused, kept so that the refusal can be recorded.
-#[derive(Debug)]
-pub struct Denied<Op> {
-    op: Op,
-    principal: Arc<Principal>,
-    decision: Decision,
 }
 
 impl<Op> Denied<Op> {
     pub fn op(&self) -> &Op {
-        &self.op
+        &self.0.op
+    }
+
+    pub fn about(&self) -> &About {
+        &self.0.about
     }
 
     pub fn principal(&self) -> &Arc<Principal> {
-        &self.principal
+        &self.0.principal
     }
 
     pub fn decision(&self) -> &Decision {
-        &self.decision
+        &self.0.decision
     }
 }

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use cedar_policy::{AuthorizationError, Decision as Answer, Response};
 
 use super::asked::Asked;
-use super::authorized::{Authorized, Denied};
+use super::authorized::{About, Authorized, Denied};
 use super::compile::{Compiled, Slice};
 use super::decision::{Because, Decision};
 use super::entities::{self, Unbuildable};
@@ -39,16 +39,17 @@ impl Rules {
     }
 
     /// The one way to a permit. The operation is asked once for what it does and to what.
-    pub fn authorize<Op: Operation>(&self, who: Arc<Principal>, op: Op, now: Timestamp) -> Result<Authorized<Op>, Box<Denied<Op>>> {
-        let (asked, action, circumstances, parts) = (Asked::from(&*who), op.action(), op.circumstances(), op.parts());
+    pub fn authorize<Op: Operation>(&self, who: Arc<Principal>, op: Op, now: Timestamp) -> Result<Authorized<Op>, Denied<Op>> {
+        let (asked, about, parts) = (Asked::from(&*who), About::of(&op), op.parts());
+        let About { action, resource, circumstances } = &about;
         if parts.is_empty() {
-            let decision = self.decide(&asked, action, &op.resource(), &circumstances, now);
-            return Authorized::permitted(op, who, decision, Box::default());
+            let decision = self.decide(&asked, *action, resource, circumstances, now);
+            return Authorized::permitted((op, about), who, decision, Box::default());
         }
         let current = self.current.load();
-        let decisions: Vec<Decision> = parts.iter().map(|part| current.decide(&asked, action, part, &circumstances, now)).collect();
+        let decisions: Vec<Decision> = parts.iter().map(|part| current.decide(&asked, *action, part, circumstances, now)).collect();
         let allowed: Box<[bool]> = decisions.iter().map(|decision| decision.allowed).collect();
-        Authorized::permitted(op, who, together(decisions).unwrap_or_else(|| current.refusal(Because::NonePermits)), allowed)
+        Authorized::permitted((op, about), who, together(decisions).unwrap_or_else(|| current.refusal(Because::NonePermits)), allowed)
     }
 
     #[must_use]

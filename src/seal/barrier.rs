@@ -132,7 +132,7 @@ impl Barrier {
         self.keyring.load().wrap(place, key).map_err(fault)
     }
 
-    pub fn unwrap_key<P: Place>(&self, place: &P, wrapped: &WrappedKey<P>) -> Result<DataKey, Fault> {
+    pub fn unwrap_key<P: Place, S: AsRef<[u8]>>(&self, place: &P, wrapped: &WrappedKey<P, S>) -> Result<DataKey, Fault> {
         self.keyring.load().unwrap_key(place, wrapped).map_err(fault)
     }
 }

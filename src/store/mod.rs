@@ -71,12 +71,14 @@ impl Store {
         &self.tuning
     }
 
+    // Boxed: the futures of the pool hold what the making of a connection takes, four kilobytes that each that waits for one would carry.
+
     pub(crate) async fn connection(&self) -> Result<PoolConnection<Postgres>, StoreError> {
-        Ok(self.pool.acquire().await?)
+        Ok(Box::pin(self.pool.acquire()).await?)
     }
 
     pub(crate) async fn begin(&self) -> Result<Transaction, StoreError> {
-        Ok(self.pool.begin().await?)
+        Ok(Box::pin(self.pool.begin()).await?)
     }
 
     /// Waits until one more large request may hold a connection. Take it before the connection.

@@ -2,19 +2,18 @@
 //! nobody else's commit, and as binary COPYs, which PostgreSQL stores and logs page by page, not row by row.
 //! The format: PostgreSQL's documentation, COPY, "Binary Format".
 
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::panic::resume_unwind;
+use std::task::Poll;
 
 use time::OffsetDateTime;
 use time::macros::datetime;
-use tokio::runtime::Handle;
 
 use super::Transaction;
 use super::error::StoreError;
 use super::subject;
 use super::transform::NewTokens;
 use super::work::Work;
+use crate::model::to_its_end::{Ended, ToItsEnd};
 
 const COPY: &str = "COPY public.pii_token (transformation, id, subject, expires, value, metadata, secret) FROM STDIN (FORMAT binary)";
 
@@ -64,7 +63,7 @@ pub struct Making<'work> {
     pub tokens: NewTokens,
     /// Where they are many: the work whose transaction takes them.
     lane: Option<&'work mut Work>,
-    copying: Option<Copying>,
+    copying: Option<ToItsEnd<Copied>>,
 }
 
 impl<'work> Making<'work> {
@@ -86,14 +85,14 @@ impl<'work> Making<'work> {
         if let Some(under_way) = copying {
             let Poll::Ready(ended) = under_way.look().await else { return Ok(()) };
             *copying = None;
-            work.go_on_in(ended?);
+            work.go_on_in(copied(ended)?);
         }
         if tokens.len() >= WORTH_A_COPY {
-            let under_way = copying.insert(Copying::begin(work.hand_out()?, tokens)?);
+            let under_way = copying.insert(copy(work.hand_out()?, tokens)?);
             // Looked at once, so that it is on its way.
             if let Poll::Ready(ended) = under_way.look().await {
                 *copying = None;
-                work.go_on_in(ended?);
+                work.go_on_in(copied(ended)?);
             }
         }
         Ok(())
@@ -104,12 +103,12 @@ impl<'work> Making<'work> {
         let Some(work) = self.lane else { return Ok(self.tokens) };
         loop {
             if let Some(copying) = self.copying.take() {
-                work.go_on_in(copying.await?);
+                work.go_on_in(copied(copying.await)?);
             }
             if self.tokens.is_empty() {
                 return Ok(self.tokens);
             }
-            self.copying = Some(Copying::begin(work.hand_out()?, &mut self.tokens)?);
+            self.copying = Some(copy(work.hand_out()?, &mut self.tokens)?);
         }
     }
 }
@@ -129,48 +128,22 @@ fn rows_of_one(waiting: usize) -> usize {
     if waiting > MOST_SLOTS { waiting } else { waiting.div_ceil(waiting.div_ceil(FEW_SLOTS).max(1)) }
 }
 
-/// A COPY under way in the transaction that it gives back. Let go of before its end it goes on in a task: a connection in the middle of a
-/// COPY is good for nothing else.
-struct Copying(Option<Pin<Box<dyn Future<Output = Copied> + Send>>>);
-
 type Copied = Result<Box<Transaction>, StoreError>;
 
-impl Copying {
-    /// Takes rows from the front of `tokens`. Nothing is sent before it is first polled.
-    fn begin(mut transaction: Box<Transaction>, tokens: &mut NewTokens) -> Result<Self, StoreError> {
-        let rows = binary(tokens, rows_of_one(tokens.len()))?;
-        Ok(Self(Some(Box::pin(async move {
-            let mut copy = transaction.copy_in_raw(COPY).await?;
-            copy.send(rows).await?;
-            copy.finish().await?;
-            Ok(transaction)
-        }))))
-    }
-
-    /// How it stands now.
-    async fn look(&mut self) -> Poll<Copied> {
-        poll_fn(|context| Poll::Ready(Pin::new(&mut *self).poll(context))).await
-    }
+/// Begins a COPY of rows from the front of `tokens`, in the transaction that it gives back. It goes on to its end, whoever waits for it: a
+/// connection in the middle of a COPY is good for nothing else. Nothing is sent before it is first looked at.
+fn copy(mut transaction: Box<Transaction>, tokens: &mut NewTokens) -> Result<ToItsEnd<Copied>, StoreError> {
+    let rows = binary(tokens, rows_of_one(tokens.len()))?;
+    Ok(ToItsEnd::new(async move {
+        let mut copy = transaction.copy_in_raw(COPY).await?;
+        copy.send(rows).await?;
+        copy.finish().await?;
+        Ok(transaction)
+    }))
 }
 
-impl Future for Copying {
-    type Output = Copied;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(copy) = &mut self.0 else { return Poll::Pending };
-        let ended = ready!(copy.as_mut().poll(context));
-        self.0 = None;
-        Poll::Ready(ended)
-    }
-}
-
-impl Drop for Copying {
-    fn drop(&mut self) {
-        // Without a runtime the connection has ended, too.
-        if let (Some(copy), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
-            runtime.spawn(async move { drop(copy.await) });
-        }
-    }
+fn copied(ended: Ended<Copied>) -> Copied {
+    ended.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 /// The first `count` tokens as a whole COPY.
@@ -217,29 +190,12 @@ fn microseconds(time: OffsetDateTime) -> Result<i64, StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::oneshot;
-
     use super::*;
 
     #[test]
     fn copies_stay_small_until_size_does_not_matter() {
         assert_eq!([256, 400, 401, 1000].map(rows_of_one), [256, 400, 201, 334]);
         assert_eq!([1001, 10_000].map(rows_of_one), [1001, 10_000]);
-    }
-
-    #[tokio::test]
-    async fn a_copy_that_is_let_go_of_goes_on() {
-        let (begin, begun) = oneshot::channel::<()>();
-        let (end, ended) = oneshot::channel();
-        let mut copying = Copying(Some(Box::pin(async move {
-            begun.await.expect("sent");
-            end.send(7).expect("received");
-            Err(StoreError::Conflict)
-        })));
-        assert!(copying.look().await.is_pending());
-        drop(copying);
-        begin.send(()).expect("received");
-        assert_eq!(ended.await, Ok(7));
     }
 
     #[test]

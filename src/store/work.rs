@@ -33,7 +33,7 @@ pub struct Work {
     now: Timestamp,
     pending: Pending,
     lane: Option<OwnedSemaphorePermit>,
-    pub facts: Facts,
+    pub facts: Box<Facts>,
     /// Recorded after the entry, whatever becomes of the operation.
     pub notices: Vec<Notice>,
 }
@@ -41,7 +41,7 @@ pub struct Work {
 impl Work {
     #[must_use]
     pub fn new(store: Store, mount: Arc<Mount>, now: Timestamp) -> Self {
-        Self { store, mount, now, pending: Pending::Nothing, lane: None, facts: Facts::default(), notices: Vec::new() }
+        Self { store, mount, now, pending: Pending::Nothing, lane: None, facts: Box::default(), notices: Vec::new() }
     }
 
     #[must_use]
@@ -130,7 +130,7 @@ impl Work {
 
     /// For the recorder: what to commit and what to say of it.
     #[must_use]
-    pub fn into_parts(self) -> (Pending, Facts) {
+    pub fn into_parts(self) -> (Pending, Box<Facts>) {
         (self.pending, self.facts)
     }
 }

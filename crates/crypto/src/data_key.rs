@@ -73,7 +73,7 @@ impl DataKey {
 
     /// Decrypts what stands at `place`. [`CryptoError::Integrity`] if it was changed, belongs elsewhere, is of
     /// another version, or is under another key.
-    pub fn decrypt<P: Place>(&self, place: &P, stored: &Ciphertext<P>) -> Result<Plaintext, CryptoError> {
+    pub fn decrypt<P: Place, S: AsRef<[u8]>>(&self, place: &P, stored: &Ciphertext<P, S>) -> Result<Plaintext, CryptoError> {
         self.open(place, Algorithm::Data, stored.as_bytes()).map(Plaintext::from_zeroizing)
     }
 
@@ -87,7 +87,7 @@ impl DataKey {
     }
 
     /// Unwraps a data key, name included. Errors as [`DataKey::decrypt`].
-    pub fn unwrap_key<P: Place>(&self, place: &P, wrapped: &WrappedKey<P>) -> Result<DataKey, CryptoError> {
+    pub fn unwrap_key<P: Place, S: AsRef<[u8]>>(&self, place: &P, wrapped: &WrappedKey<P, S>) -> Result<DataKey, CryptoError> {
         let named = self.open(place, Algorithm::NamedKey, wrapped.as_bytes())?;
         let (id, version, key) = split_named(&named).ok_or(CryptoError::Malformed)?;
         Ok(DataKey::from_key(key, KeyId { id, version }))
@@ -99,7 +99,7 @@ impl DataKey {
     }
 
     /// Unwraps a key that has no name. Errors as [`DataKey::decrypt`].
-    pub fn unwrap_bare<P: Place>(&self, place: &P, wrapped: &WrappedKey<P>) -> Result<Key, CryptoError> {
+    pub fn unwrap_bare<P: Place, S: AsRef<[u8]>>(&self, place: &P, wrapped: &WrappedKey<P, S>) -> Result<Key, CryptoError> {
         let bytes = self.open(place, Algorithm::BareKey, wrapped.as_bytes())?;
         bare(&bytes).ok_or(CryptoError::Malformed)
     }
@@ -134,7 +134,12 @@ impl DataKey {
     }
 
     /// Unwraps here and wraps under `other`, at the same place and with the same content.
-    pub(crate) fn rewrap_under<P: Place>(&self, other: &DataKey, place: &P, wrapped: &WrappedKey<P>) -> Result<WrappedKey<P>, CryptoError> {
+    pub(crate) fn rewrap_under<P: Place, S: AsRef<[u8]>>(
+        &self,
+        other: &DataKey,
+        place: &P,
+        wrapped: &WrappedKey<P, S>,
+    ) -> Result<WrappedKey<P>, CryptoError> {
         let algorithm = envelope::parse(wrapped.as_bytes())?.algorithm;
         let bytes = self.open(place, algorithm, wrapped.as_bytes())?;
         other.wrap_bytes(place, algorithm, &bytes)

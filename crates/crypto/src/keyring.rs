@@ -131,18 +131,18 @@ impl Keyring {
 
     /// Unwraps a data key under the version that the header names.
     /// [`CryptoError::Integrity`], [`CryptoError::UnknownKeyVersion`], [`CryptoError::KeyDestroyed`].
-    pub fn unwrap_key<P: Place>(&self, place: &P, wrapped: &WrappedKey<P>) -> Result<DataKey, CryptoError> {
+    pub fn unwrap_key<P: Place, S: AsRef<[u8]>>(&self, place: &P, wrapped: &WrappedKey<P, S>) -> Result<DataKey, CryptoError> {
         self.named_in(wrapped)?.unwrap_key(place, wrapped)
     }
 
     /// Unwraps a key without a name. Errors as [`Keyring::unwrap_key`].
-    pub fn unwrap_bare<P: Place>(&self, place: &P, wrapped: &WrappedKey<P>) -> Result<Key, CryptoError> {
+    pub fn unwrap_bare<P: Place, S: AsRef<[u8]>>(&self, place: &P, wrapped: &WrappedKey<P, S>) -> Result<Key, CryptoError> {
         self.named_in(wrapped)?.unwrap_bare(place, wrapped)
     }
 
     /// Moves a wrapped key, of either kind, under the primary; `None` if it already is. For re-wrapping in batches:
     /// what the key protects is not touched. Errors as [`Keyring::unwrap_key`] and [`Keyring::wrap`].
-    pub fn rewrap<P: Place>(&self, place: &P, wrapped: &WrappedKey<P>) -> Result<Option<WrappedKey<P>>, CryptoError> {
+    pub fn rewrap<P: Place, S: AsRef<[u8]>>(&self, place: &P, wrapped: &WrappedKey<P, S>) -> Result<Option<WrappedKey<P>>, CryptoError> {
         let old = self.named_in(wrapped)?;
         if old.id() == self.primary.id() {
             return Ok(None);
@@ -231,7 +231,7 @@ impl Keyring {
         Self { id: self.id, versions, primary: Arc::clone(&self.primary) }
     }
 
-    fn named_in<P: Place>(&self, wrapped: &WrappedKey<P>) -> Result<&DataKey, CryptoError> {
+    fn named_in<P: Place, S: AsRef<[u8]>>(&self, wrapped: &WrappedKey<P, S>) -> Result<&DataKey, CryptoError> {
         if wrapped.key_id() != self.id {
             return Err(CryptoError::Integrity);
         }

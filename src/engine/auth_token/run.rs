@@ -122,7 +122,7 @@ async fn create(tools: &Tools, work: &mut Work, maker: &AuthTokenRow, wanted: &W
         version: 1,
     };
     auth_token::insert(work, tools.barrier.control(), &token.fingerprint(tools.barrier.lookup()), &row).await?;
-    work.facts = Facts { accessor: Some(row.accessor.clone()), ..Facts::default() };
+    *work.facts = Facts { accessor: Some(row.accessor.clone()), ..Facts::default() };
     let shown = Plaintext::from_text(token.expose_text().to_owned());
     Ok(Reply::new(Answer::Auth(Box::new(view::grant(&row, shown, work.now())))).warn_of_unknown(wanted.unknown))
 }

@@ -124,9 +124,9 @@ pub(super) struct Secret {
 }
 
 pub(super) fn open(barrier: &Barrier, mount: MountId, path: &str, row: &SecretRow) -> Result<Secret, Fault> {
-    let wrapped = WrappedKey::from_stored(row.wrapped_key.clone()).map_err(fault)?;
+    let wrapped = WrappedKey::from_stored(&row.wrapped_key).map_err(fault)?;
     let key = barrier.unwrap_key(&SecretKeyPlace { mount, path }, &wrapped)?;
-    let body = Ciphertext::from_stored(row.body.clone()).map_err(fault)?;
+    let body = Ciphertext::from_stored(&row.body).map_err(fault)?;
     let text = key.decrypt(&BodyPlace { mount, path, revision: row.revision }, &body).map_err(fault)?;
     let versions: Versions = serde_json::from_slice(text.expose()).map_err(|_| tampered("the document of a secret cannot be read"))?;
     if versions.current != row.current {
@@ -145,12 +145,12 @@ pub(super) fn open_value(
     row: Option<&VersionRow>,
 ) -> Result<(Plaintext, [u8; 32]), Fault> {
     let row = row.filter(|row| row.version == number).ok_or_else(|| tampered("the value of a secret's version is missing"))?;
-    let value = Ciphertext::from_stored(row.value.clone()).map_err(fault)?;
+    let value = Ciphertext::from_stored(&row.value).map_err(fault)?;
     let digest = value.digest();
     if hex(&digest) != version.digest {
         return Err(tampered("the value of a secret's version is not the one that was written last"));
     }
-    let wrapped = WrappedKey::from_stored(row.wrapped_key.clone()).map_err(fault)?;
+    let wrapped = WrappedKey::from_stored(&row.wrapped_key).map_err(fault)?;
     let key = barrier.unwrap_key(&VersionKeyPlace { mount, path, version: number }, &wrapped)?;
     Ok((key.decrypt(&ValuePlace { mount, path, version: number }, &value).map_err(fault)?, digest))
 }

@@ -104,7 +104,7 @@ impl Wanted<'_> {
         let place = TokenRowId { mount, transformation: self.derived.key.0, id: token.id, expires: token.expires };
         open_own(&message, place, token, self.value)?;
         let stored = match &token.metadata {
-            Some(stored) => Some(decrypt(&message, &TokenMetadata(place), stored.clone())?),
+            Some(stored) => Some(decrypt(&message, &TokenMetadata(place), stored)?),
             None => None,
         };
         let same = match (&self.metadata, &stored) {
@@ -142,7 +142,7 @@ pub(super) fn message_key(
     if let Some(subject) = subject {
         return Ok(Some(subject.key.message_key(secret)));
     }
-    let value: Ciphertext<TokenValue> = Ciphertext::from_stored(token.value.clone()).map_err(fault)?;
+    let value = Ciphertext::<TokenValue, _>::from_stored(&token.value).map_err(fault)?;
     match version_of(ready, value.key_version()) {
         Ok(key) => Ok(Some(key.message_key(secret))),
         Err(Fault::Gone(_) | Fault::Invalid(_)) => Ok(None),
@@ -152,7 +152,7 @@ pub(super) fn message_key(
 
 /// Opens the value of a row that is to be `value`'s. What is another's, or does not open, must not be handed out: the value would be lost.
 pub(super) fn open_own(message: &DataKey, place: TokenRowId, token: &ValueToken, value: &Plaintext) -> Result<(), Fault> {
-    let stored = message.decrypt(&TokenValue(place), &Ciphertext::from_stored(token.value.clone()).map_err(fault)?).map_err(fault)?;
+    let stored = message.decrypt(&TokenValue(place), &Ciphertext::from_stored(&token.value).map_err(fault)?).map_err(fault)?;
     // The key of a shaped token's row follows from the row alone, so that it opens whichever value it holds.
     if stored.constant_time_eq(value) { Ok(()) } else { Err(Fault::Integrity("a value leads to the token of another")) }
 }

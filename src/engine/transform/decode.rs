@@ -89,7 +89,7 @@ pub(super) fn open_row(
     mount: MountId,
     message: &DataKey,
     row: &TokenRow,
-    value: &Ciphertext<TokenValue>,
+    value: &Ciphertext<TokenValue, impl AsRef<[u8]>>,
     usage: Use,
 ) -> Result<Answered, Fault> {
     let place = TokenRowId { mount, transformation: row.transformation, id: row.id, expires: row.expires };
@@ -99,7 +99,7 @@ pub(super) fn open_row(
         Use::Validate => vec![(name("valid"), Node::Bool(true))],
         Use::Metadata => {
             let metadata = match &row.metadata {
-                Some(stored) => read_metadata(&decrypt(message, &TokenMetadata(place), stored.clone())?)?,
+                Some(stored) => read_metadata(&decrypt(message, &TokenMetadata(place), stored)?)?,
                 None => Node::Object(Vec::new()),
             };
             let expires = Node::text_or_null(row.expires.map(Timestamp::to_rfc3339));
@@ -126,7 +126,7 @@ pub(super) fn version_of(ready: &Ready, version: u32) -> Result<&DataKey, Fault>
     }
 }
 
-pub(super) fn decrypt<P: Place>(key: &DataKey, place: &P, stored: Vec<u8>) -> Result<Plaintext, Fault> {
+pub(super) fn decrypt<P: Place>(key: &DataKey, place: &P, stored: &[u8]) -> Result<Plaintext, Fault> {
     key.decrypt(place, &Ciphertext::from_stored(stored).map_err(fault)?).map_err(fault)
 }
 

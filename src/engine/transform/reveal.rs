@@ -164,7 +164,7 @@ impl Opening {
     /// The keys of subjects are gone with the request.
     fn open_one(&self, shown: &Shown<'_>, row: &TokenRow, subjects: &mut HashMap<i64, DataKey>) -> Result<Answered, Fault> {
         let config = &shown.ready.config;
-        let value = Ciphertext::from_stored(row.value.clone()).map_err(fault)?;
+        let value = Ciphertext::from_stored(&row.value).map_err(fault)?;
         let key = match row.subject {
             Some(subject) => self.subject_key(subject, row, subjects)?,
             None => version_of(shown.ready, value.key_version())?,
@@ -191,7 +191,7 @@ impl Opening {
         };
         match subjects.entry(subject) {
             Entry::Occupied(known) => Ok(known.into_mut()),
-            Entry::Vacant(free) => Ok(free.insert(unwrap_subject(&self.barrier, self.mount, subject, hash, wrapped.clone(), self.now)?)),
+            Entry::Vacant(free) => Ok(free.insert(unwrap_subject(&self.barrier, self.mount, subject, hash, wrapped, self.now)?)),
         }
     }
 }

@@ -205,7 +205,7 @@ impl Transform {
         let of_subject: DataKey;
         let key = match (row.subject, row.subject_hash, row.subject_key) {
             (Some(subject), Some(hash), Some(wrapped)) => {
-                of_subject = unwrap_subject(&self.tools.barrier, mount, subject, &hash, wrapped, work.now())?;
+                of_subject = unwrap_subject(&self.tools.barrier, mount, subject, &hash, &wrapped, work.now())?;
                 &of_subject
             }
             _ => match version_of(ready, value.key_version()) {
@@ -215,7 +215,7 @@ impl Transform {
             },
         };
         let stored = row.secret.ok_or(Fault::Integrity("the secret of an exportable token is missing"))?;
-        let secret = decrypt(&export_key(key, row.id), &TokenSecretPlace(place), stored)?;
+        let secret = decrypt(&export_key(key, row.id), &TokenSecretPlace(place), &stored)?;
         let secret = TokenSecret::from_plaintext(&secret).map_err(fault)?;
         let value = key.message_key(&secret).decrypt(&TokenValue(place), &value).map_err(fault)?;
         Ok(Some((ready.token(row.id, &secret, &value)?, base64_of(&value))))

@@ -63,7 +63,7 @@ pub(super) fn unwrap_subject(
     mount: MountId,
     id: i64,
     hash: &[u8],
-    wrapped: Vec<u8>,
+    wrapped: &[u8],
     asked: Timestamp,
 ) -> Result<DataKey, Fault> {
     if let Some(since) = barrier.erased().known_since(id, &known_hash(hash)?) {
@@ -127,7 +127,7 @@ impl Transform {
                 // Erased since the row was read: the request begins anew, and finds nobody or who came again.
                 return Err(StoreError::SubjectGone.into());
             }
-            let key = unwrap_subject(&self.tools.barrier, work.mount_id(), row.id, &hash, row.wrapped_key, work.now())?;
+            let key = unwrap_subject(&self.tools.barrier, work.mount_id(), row.id, &hash, &row.wrapped_key, work.now())?;
             keys.insert(hash, SubjectKey { id: row.id, key });
         }
         Ok(keys)
@@ -210,11 +210,11 @@ fn loads<'a>(shown: &[(ExportRow, &'a str, &'a Transformation)], of_mount: &Moun
 
 fn exported(mount: MountId, key: &DataKey, row: ExportRow, name: &str, config: &Transformation) -> Result<Node, Fault> {
     let place = TokenRowId { mount, transformation: row.transformation, id: row.id, expires: row.expires };
-    let secret = decrypt(&export_key(key, row.id), &TokenSecretPlace(place), row.secret)?;
+    let secret = decrypt(&export_key(key, row.id), &TokenSecretPlace(place), &row.secret)?;
     let message = key.message_key(&TokenSecret::from_plaintext(&secret).map_err(fault)?);
-    let value = decrypt(&message, &TokenValue(place), row.value)?;
+    let value = decrypt(&message, &TokenValue(place), &row.value)?;
     let metadata = match row.metadata {
-        Some(stored) => read_metadata(&decrypt(&message, &TokenMetadata(place), stored)?)?,
+        Some(stored) => read_metadata(&decrypt(&message, &TokenMetadata(place), &stored)?)?,
         None => Node::Null,
     };
     Ok(Node::object([

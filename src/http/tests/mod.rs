@@ -60,7 +60,7 @@ struct Seen {
 struct Echo(Mutex<Vec<Seen>>);
 
 impl Answers for Echo {
-    async fn call(self: &Arc<Self>, request: Request) -> Released {
+    async fn call(self: &Arc<Self>, request: Box<Request>) -> Released {
         let seen = Seen {
             wanted: request.wanted.map(|wanted| (wanted.verb, wanted.path.path.as_str().to_owned(), wanted.path.slash)),
             body: request.body.expose_text().unwrap_or("not text").to_owned(),

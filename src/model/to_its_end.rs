@@ -1,6 +1,8 @@
 //! Work that is done to its end, whoever waits for it.
 
 use std::any::Any;
+use std::fmt;
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,16 +11,24 @@ use tokio::runtime::Handle;
 
 /// Runs where it is awaited; let go of before its end, it goes on in a task of its own. A panic in it is an error here, as it would be
 /// of a task.
-pub(super) struct ToItsEnd<F: Future + Send + 'static>(Option<Pin<Box<F>>>);
+pub struct ToItsEnd<T: Send + 'static>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
 
-impl<F: Future + Send + 'static> ToItsEnd<F> {
-    pub(super) fn new(work: F) -> Self {
+/// How it ended.
+pub type Ended<T> = Result<T, Box<dyn Any + Send>>;
+
+impl<T: Send + 'static> ToItsEnd<T> {
+    pub fn new(work: impl Future<Output = T> + Send + 'static) -> Self {
         Self(Some(Box::pin(work)))
+    }
+
+    /// Goes on with it as far as that needs no waiting.
+    pub async fn look(&mut self) -> Poll<Ended<T>> {
+        poll_fn(|context| Poll::Ready(Pin::new(&mut *self).poll(context))).await
     }
 }
 
-impl<F: Future + Send + 'static> Future for ToItsEnd<F> {
-    type Output = Result<F::Output, Box<dyn Any + Send>>;
+impl<T: Send + 'static> Future for ToItsEnd<T> {
+    type Output = Ended<T>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(work) = &mut self.0 else { return Poll::Pending };
@@ -34,12 +44,18 @@ impl<F: Future + Send + 'static> Future for ToItsEnd<F> {
     }
 }
 
-impl<F: Future + Send + 'static> Drop for ToItsEnd<F> {
+impl<T: Send + 'static> Drop for ToItsEnd<T> {
     fn drop(&mut self) {
         // Without a runtime there is nothing left that could go on.
         if let (Some(work), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
             runtime.spawn(async move { drop(work.await) });
         }
+    }
+}
+
+impl<T: Send + 'static> fmt::Debug for ToItsEnd<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ToItsEnd")
     }
 }
 
@@ -62,11 +78,7 @@ mod tests {
             drop(ToItsEnd::new(async move { end.send(()).expect("received") }));
             ended
         };
-        tokio::select! {
-            biased;
-            _ = &mut work => unreachable!("it waits"),
-            () = std::future::ready(()) => {}
-        }
+        assert!(work.look().await.is_pending());
         drop(work);
         begin.send(()).expect("received");
         assert_eq!(ended.await, Ok(7));

@@ -47,7 +47,7 @@ pub async fn measure(options: &Options) -> Result<Vec<Compared>, Trouble> {
         for build in &mut builds {
             build.party.round(cell.case, cell.connections, bounds(time.min(Duration::from_millis(500)))).await?;
         }
-        for round in 0..options.rounds {
+        for round in 0..options.rounds() {
             for place in 0..builds.len() {
                 // Each is first as often as the others.
                 let number = (place + round) % builds.len();

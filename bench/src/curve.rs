@@ -49,7 +49,7 @@ pub async fn points(options: &Options, grown: &mut Party, little: &mut Party, ca
         little.round(case, connections, bounds).await?;
     }
     let mut rounds = vec![Vec::new(); cases.len()];
-    for _ in 0..options.rounds {
+    for _ in 0..options.rounds() {
         for ((case, connections), rounds) in cases.iter().copied().zip(&mut rounds) {
             let own = Measured::of(&grown.round(case, connections, bounds).await?);
             let other = Measured::of(&little.round(case, connections, bounds).await?);

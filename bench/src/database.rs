@@ -29,7 +29,7 @@ const STREAM: &str = "INSERT INTO ledger_stream (node) VALUES ('bench') ON CONFL
     INSERT INTO ledger_head (stream, seq, mac) SELECT stream, 0, '' FROM ledger_stream WHERE node = 'bench' ON CONFLICT DO NOTHING";
 
 /// Segments of WAL that a database which has run for a while finds ready: 16 MiB each.
-const SEGMENTS: usize = 60;
+const SEGMENTS: usize = 120;
 
 /// Rows of one transaction of a fill.
 const STRETCH: i64 = 100_000;
@@ -66,7 +66,7 @@ impl Database {
     /// while has them. Each new one would hold up all commits while PostgreSQL fills it with zeros, here for 20 to 60 ms.
     pub async fn open_seasoned(service: &Service) -> Result<Self, Trouble> {
         let mut opened = Self::open(service).await?;
-        opened.run("ALTER SYSTEM SET min_wal_size = '1GB'").await?;
+        opened.run("ALTER SYSTEM SET min_wal_size = '2GB'").await?;
         opened.run("SELECT pg_reload_conf()").await?;
         for _ in 0..SEGMENTS {
             opened.run("SELECT pg_logical_emit_message(false, 'bench', 'used')").await?;

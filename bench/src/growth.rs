@@ -55,7 +55,7 @@ async fn stage(options: &Options, database: &mut Database, parties: &mut [Party]
     let bounds = Bounds { time: Duration::try_from_secs_f64(options.seconds)?, requests: u64::MAX, refusals: false };
     let (tokens, size) = (database.tokens().await?, database.tokens_size().await?);
     let (mut rates, mut shares, mut p99s, mut wal) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..options.rounds {
+    for _ in 0..options.rounds() {
         let before = database.written().await?;
         let own = find(parties, Side::Goldfin)?.round(Case::Encode, CONNECTIONS, bounds).await?;
         let written = database.written().await? - before;

@@ -127,7 +127,7 @@ async fn rounds(options: &Options, moved: Moved, name: &str, compared: &mut [Com
         Database::open_seasoned(node).await?;
     }
     let time = Duration::try_from_secs_f64(options.seconds)?;
-    for round in 0..options.rounds {
+    for round in 0..options.rounds() {
         for one in compared.iter_mut() {
             // In turns, so that neither always has the warmer machine.
             let measured = if round % 2 == 0 {

@@ -86,8 +86,9 @@ struct Options {
     /// Draw the curves into this folder
     #[arg(long, value_name = "FOLDER")]
     plots: Option<PathBuf>,
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
+    /// [default: 5, with --quick 7]
+    #[arg(long)]
+    rounds: Option<usize>,
     /// Seconds of each case in each round
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
@@ -121,6 +122,10 @@ impl Options {
         self.full || self.curve.contains(&curve)
     }
 
+    fn rounds(&self) -> usize {
+        self.rounds.unwrap_or(if self.quick { 7 } else { 5 })
+    }
+
     fn tokens(&self) -> i64 {
         self.fill.map_or(if self.full { 10_000_000 } else { 100_000 }, i64::from)
     }
@@ -144,7 +149,7 @@ fn prepare(options: &Options) -> Result<(), Trouble> {
     if std::fs::read_dir(&options.folder)?.next().is_some() {
         return Err(Trouble::new("the folder is not empty; the benchmark works on databases of its own only"));
     }
-    if options.rounds == 0 || !(0.05..=600.0).contains(&options.seconds) {
+    if options.rounds() == 0 || !(0.05..=600.0).contains(&options.seconds) {
         return Err(Trouble::new("rounds must be at least 1, seconds between 0.05 and 600"));
     }
     if options.soak.is_some_and(|minutes| !(0.1..=1440.0).contains(&minutes)) {

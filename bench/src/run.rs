@@ -166,7 +166,7 @@ async fn measure(options: &Options, service: &Service, idle: u64) -> Result<Told
     let goldfin = find(&mut sides.parties, Side::Goldfin)?;
     told.notes.push(format!("one commit of one row over one connection: {:.0} us", database.commit_latency().await?));
     told.targets.extend(latency(options, &mut database, goldfin).await?);
-    told.targets.extend(beside(goldfin, options.rounds, Duration::try_from_secs_f64(options.seconds)?).await?);
+    told.targets.extend(beside(goldfin, options.rounds(), Duration::try_from_secs_f64(options.seconds)?).await?);
     told.notes.push(overload(goldfin, Duration::try_from_secs_f64(options.seconds * 2.0)?).await?);
     told.notes.push(format!("tokens at the beginning of the rounds: {present} and, on the side with few, {few}"));
     match sides.naive {
@@ -243,7 +243,7 @@ impl Sides {
             // Caches, prepared statements and connections are there before anything counts.
             self.round(cell, Bounds { time: Duration::from_millis(200), ..bounds }).await?;
         }
-        for _ in 0..options.rounds {
+        for _ in 0..options.rounds() {
             for cell in cells.iter_mut() {
                 let round = self.round(cell, bounds).await?;
                 cell.rounds.push(round);
@@ -291,7 +291,7 @@ async fn latency(options: &Options, database: &mut Database, goldfin: &mut Party
     let mut targets = Vec::new();
     for (connections, must, wanted) in [(1, 1.5, 1.2), (64, 3.5, 2.5)] {
         let (mut ratios, mut own, mut commits) = (Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..options.rounds {
+        for _ in 0..options.rounds() {
             let commit = database.commit_latency().await?;
             let p50 = Measured::of(&goldfin.round(Case::Encode, connections, bounds).await?).p50;
             ratios.push(p50 / commit);

@@ -6,7 +6,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use goldfin_crypto::mac::MacKey;
@@ -18,6 +17,7 @@ use crate::model::account::Account;
 use crate::model::change::Change;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::fault::Fault;
+use crate::model::freshness::{Freshness, Terms};
 use crate::store::Store;
 use crate::store::auth_token::{self, AuthTokenRow, Line, ROOT_GROUP};
 use crate::store::control::{self, ControlKey, ControlKind, SERVER};
@@ -54,9 +54,7 @@ struct Held {
     ancestors: Vec<String>,
     /// The first moment at which one above it expires, as far as is known; a renewal may have moved it.
     line_expires: Option<Timestamp>,
-    /// When the row is to be read again, in microseconds.
-    due: AtomicI64,
-    stale: Timestamp,
+    freshness: Freshness,
 }
 
 enum Load {
@@ -174,20 +172,15 @@ impl Held {
             row: Arc::new(line.found.row),
             ancestors: line.ancestors.into_iter().map(|row| row.accessor).collect(),
             line_expires,
-            due: AtomicI64::new(now.plus(FRESH).unix_micros()),
-            stale: now.plus(STALE),
+            freshness: Freshness::of(now, TERMS),
         }
     }
 
     /// False for the one caller that reads the row again when it is due; the others go on with it meanwhile.
     fn may_be_used(&self, now: Timestamp) -> bool {
         // Another node may have renewed it a moment ago: the database decides.
-        if now >= self.stale || self.row.is_expired(now) || self.line_expires.is_some_and(|at| now >= at) {
-            return false;
-        }
-        let due = self.due.load(Ordering::Relaxed);
-        let later = now.plus(RETRY).unix_micros();
-        now.unix_micros() < due || self.due.compare_exchange(due, later, Ordering::Relaxed, Ordering::Relaxed).is_err()
+        let is_over = self.row.is_expired(now) || self.line_expires.is_some_and(|at| now >= at);
+        !is_over && self.freshness.may_be_used(now)
     }
 }
 
@@ -198,11 +191,7 @@ pub fn stranger(peer: Option<IpAddr>) -> Principal {
 }
 
 const MOST_HELD: usize = 10_000;
-/// How long a row is used without reading it again.
-const FRESH: Duration = Duration::from_secs(30);
-/// How long it is used at most while somebody else reads it.
-const STALE: Duration = Duration::from_secs(60);
-const RETRY: Duration = Duration::from_secs(5);
+const TERMS: Terms = Terms { due: Duration::from_secs(30), stale: Duration::from_secs(60), retry: Duration::from_secs(5) };
 
 #[cfg(test)]
 mod tests {
@@ -230,13 +219,10 @@ mod tests {
     }
 
     #[test]
-    fn one_caller_reads_a_row_that_is_due_and_nobody_uses_a_stale_one() {
+    fn a_row_is_read_again_after_half_a_minute_and_not_used_after_a_whole_one() {
         let held = held(None, &[]);
-        assert!(held.may_be_used(NOW) && held.may_be_used(after(29)));
-        assert!(!held.may_be_used(after(30)), "this one reads");
-        assert!(held.may_be_used(after(30)), "the others go on");
-        assert!(held.may_be_used(after(34)) && !held.may_be_used(after(35)), "it is tried again");
-        assert!(!held.may_be_used(after(60)) && !held.may_be_used(after(60)));
+        assert!(held.may_be_used(after(29)) && !held.may_be_used(after(30)) && held.may_be_used(after(31)));
+        assert!(!held.may_be_used(after(60)));
     }
 
     #[test]

@@ -40,14 +40,14 @@ struct Caller {
 /// Why a request goes no further.
 struct Refusal {
     mount: Option<Arc<Mount>>,
-    fault: Fault,
+    fault: Box<Fault>,
     /// What its entry says beyond that.
     reason: Option<&'static str>,
 }
 
 impl Refusal {
     fn of(mount: Option<&Arc<Mount>>, fault: Fault) -> Self {
-        Self { mount: mount.cloned(), fault, reason: None }
+        Self { mount: mount.cloned(), fault: Box::new(fault), reason: None }
     }
 
     fn because(mount: Option<&Arc<Mount>>, fault: Fault, reason: &'static str) -> Self {
@@ -228,7 +228,7 @@ impl House {
                 |mount| Resource::new(ResourceKind::Mount, mount.path.clone()),
             );
             match self.recorder.refuse(asked, &who, &resource, &fault, Facts { reason, ..Facts::default() }).await {
-                Ok(receipt) => Released::recorded(asked.request, Err(fault), receipt),
+                Ok(receipt) => Released::recorded(asked.request, Err(*fault), receipt),
                 Err(fault) => Released::unrecorded(asked.request, fault),
             }
         })

@@ -9,6 +9,7 @@ pub mod counters;
 pub mod document;
 pub mod facts;
 pub mod fault;
+pub mod freshness;
 pub mod id;
 pub mod member_class;
 pub mod members;

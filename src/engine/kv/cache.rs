@@ -1,8 +1,11 @@
 //! The rows of secrets that were read lately, as they stand in the database: ciphertext and wrapped keys, never plaintext or a key.
 //!
 //! A read that began before a [`Cache::forget`] cannot put its row back afterwards. Rows also age: even if no word of a change comes
-//! through, none is answered from here a second after it was read.
+//! through, none is answered from here a second after it was read; a little earlier one reader reads it again, and the others go on with
+//! it. Where there is none, whoever comes while it is read waits for that reading.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -11,8 +14,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use quick_cache::sync::Cache as Bounded;
 use quick_cache::{Equivalent, Weighter};
+use tokio::sync::watch;
 
 use crate::model::clock::Timestamp;
+use crate::model::freshness::{Freshness, Terms};
 use crate::model::id::MountId;
 use crate::store::kv::{SecretRow, VersionRow};
 
@@ -21,15 +26,38 @@ use crate::store::kv::{SecretRow, VersionRow};
 pub struct Rows {
     pub secret: SecretRow,
     pub version: Option<VersionRow>,
-    /// When the read began.
-    pub read: Timestamp,
+    freshness: Freshness,
+}
+
+impl Rows {
+    /// `read` is when the read began.
+    #[must_use]
+    pub fn new(secret: SecretRow, version: Option<VersionRow>, read: Timestamp) -> Self {
+        Self { secret, version, freshness: Freshness::of(read, TERMS) }
+    }
 }
 
 pub struct Cache {
     rows: Bounded<Slot, Arc<Rows>, ByBytes>,
     /// How often something of a shard was forgotten; a row goes in only under the count that its read began with.
     forgotten: Vec<Mutex<u64>>,
+    /// What is being read; its end is told to whoever waits.
+    under_way: Mutex<HashMap<Slot, watch::Receiver<()>>>,
     hasher: RandomState,
+}
+
+/// A reading that others wait for, to its end, whatever that is.
+#[derive(Debug)]
+pub struct Reading<'a> {
+    cache: &'a Cache,
+    slot: Slot,
+    _end: watch::Sender<()>,
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.cache.under_way.lock().remove(&self.slot);
+    }
 }
 
 /// What a read must show to put its row in.
@@ -55,8 +83,8 @@ struct Wanted<'a> {
 #[derive(Debug, Clone)]
 struct ByBytes;
 
-/// How long a row is answered from here, at most: the second within which every node must know of a change.
-const LIFETIME: Duration = Duration::from_secs(1);
+/// A row is answered from here for a second at most: within it every node must know of a change.
+const TERMS: Terms = Terms { due: Duration::from_millis(700), stale: Duration::from_secs(1), retry: Duration::from_millis(100) };
 
 /// The room, in bytes of rows and what surrounds them.
 const CAPACITY: u64 = 8 * 1024 * 1024;
@@ -72,13 +100,29 @@ impl Cache {
         Self {
             rows: Bounded::with_weighter(EXPECTED_ROWS, CAPACITY, ByBytes),
             forgotten: (0..SHARDS).map(|_| Mutex::new(0)).collect(),
+            under_way: Mutex::default(),
             hasher: RandomState::new(),
         }
     }
 
+    /// None also for the one reader who is to read again what is there.
     #[must_use]
     pub fn find(&self, mount: MountId, path: &str, now: Timestamp) -> Option<Arc<Rows>> {
-        self.rows.get(&Wanted { mount, path }).filter(|rows| now.since(rows.read) < LIFETIME)
+        self.rows.get(&Wanted { mount, path }).filter(|rows| rows.freshness.may_be_used(now))
+    }
+
+    /// For whoever did not find a row: the first reads it, and holds on to this meanwhile. The others are told of the end of that, and then
+    /// look again; who finds nothing even so reads by themselves.
+    pub fn read_first(&self, mount: MountId, path: &str) -> Result<Reading<'_>, watch::Receiver<()>> {
+        match self.under_way.lock().entry(Slot { mount, path: path.into() }) {
+            Entry::Occupied(other) => Err(other.get().clone()),
+            Entry::Vacant(free) => {
+                let slot = free.key().clone();
+                let (end, told) = watch::channel(());
+                free.insert(told);
+                Ok(Reading { cache: self, slot, _end: end })
+            }
+        }
     }
 
     /// Called before the rows are read from the database.
@@ -153,7 +197,7 @@ mod tests {
 
     fn rows(revision: i64, read: i64) -> Arc<Rows> {
         let secret = SecretRow { current: 0, revision, wrapped_key: Vec::new(), body: vec![0; 100] };
-        Arc::new(Rows { secret, version: None, read: Timestamp::from_unix_micros(read) })
+        Arc::new(Rows::new(secret, None, Timestamp::from_unix_micros(read)))
     }
 
     fn revision(cache: &Cache, path: &str, now: i64) -> Option<i64> {
@@ -165,7 +209,9 @@ mod tests {
         let cache = Cache::new();
         let began = cache.begin(MOUNT, "a/b");
         cache.keep(began, MOUNT, "a/b", rows(1, 0));
-        assert_eq!(revision(&cache, "a/b", 999_999), Some(1));
+        assert_eq!(revision(&cache, "a/b", 699_999), Some(1));
+        assert_eq!(revision(&cache, "a/b", 700_000), None, "this one reads it again");
+        assert_eq!(revision(&cache, "a/b", 700_000), Some(1), "the others go on");
         assert_eq!(revision(&cache, "a/b", 1_000_000), None);
         assert!(cache.find(MountId(8), "a/b", Timestamp::from_unix_micros(0)).is_none());
     }
@@ -187,6 +233,19 @@ mod tests {
         cache.keep(slow, MOUNT, "a", rows(3, 0));
         cache.keep(other, MOUNT, "b", rows(3, 0));
         assert_eq!((revision(&cache, "a", 0), revision(&cache, "b", 0)), (None, None));
+    }
+
+    #[tokio::test]
+    async fn the_others_wait_for_the_first_reader_whatever_becomes_of_it() {
+        let cache = Cache::new();
+        let first = cache.read_first(MOUNT, "a").expect("nobody reads it");
+        let mut told = cache.read_first(MOUNT, "a").expect_err("it is read already");
+        assert!(cache.read_first(MOUNT, "b").is_ok() && cache.read_first(MountId(8), "a").is_ok());
+        assert!(!told.has_changed().expect("it goes on"));
+        drop(first);
+        assert!(told.changed().await.is_err(), "the end");
+        assert!(cache.read_first(MOUNT, "a").is_ok(), "the next one is first again");
+        assert!(cache.under_way.lock().is_empty());
     }
 
     #[test]

@@ -104,16 +104,32 @@ async fn list(work: &Work, path: &str) -> Result<Reply, Fault> {
 async fn rows(engine: &Kv, work: &Work, path: &str, version: i64) -> Result<Option<Arc<Rows>>, Fault> {
     let (mount, now) = (work.mount_id(), work.now());
     let is_asked_for = |rows: &Rows| version == 0 || rows.version.as_ref().is_some_and(|row| row.version == version);
-    if let Some(rows) = engine.cache.find(mount, path, now).filter(|rows| is_asked_for(rows)) {
+    let find = || engine.cache.find(mount, path, now).filter(|rows| is_asked_for(rows));
+    if let Some(rows) = find() {
         return Ok(Some(rows));
+    }
+    // Only rows of the current version are kept, so that nobody waits for another in vain.
+    let mut reading = None;
+    if version == 0 {
+        match engine.cache.read_first(mount, path) {
+            Ok(first) => reading = Some(first),
+            Err(mut other) => {
+                // An error is the end of that reading.
+                while other.changed().await.is_ok() {}
+                if let Some(rows) = find() {
+                    return Ok(Some(rows));
+                }
+            }
+        }
     }
     let began = engine.cache.begin(mount, path);
     let Some((secret, row)) = Box::pin(kv::read(work, path, version)).await? else { return Ok(None) };
     let is_current = version == 0 || version == secret.current;
-    let rows = Arc::new(Rows { secret, version: row, read: now });
+    let rows = Arc::new(Rows::new(secret, row, now));
     if is_current {
         engine.cache.keep(began, mount, path, Arc::clone(&rows));
     }
+    drop(reading);
     Ok(Some(rows))
 }
 

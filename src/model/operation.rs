@@ -92,6 +92,21 @@ pub struct Circumstances {
     pub grants: Vec<String>,
 }
 
+/// What an operation says of itself, asked once, before it is decided.
+#[derive(Debug)]
+pub struct About {
+    pub action: Action,
+    pub resource: Resource,
+    pub circumstances: Circumstances,
+}
+
+impl About {
+    #[must_use]
+    pub fn of(op: &impl Operation) -> Self {
+        Self { action: op.action(), resource: op.resource(), circumstances: op.circumstances() }
+    }
+}
+
 /// How long an operation may take that says nothing else.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -5,22 +5,7 @@ use std::sync::Arc;
 
 use super::decision::Decision;
 use crate::auth::principal::Principal;
-use crate::model::action::Action;
-use crate::model::operation::{Circumstances, Operation, Resource};
-
-/// What an operation said of itself before it was decided.
-#[derive(Debug)]
-pub struct About {
-    pub action: Action,
-    pub resource: Resource,
-    pub circumstances: Circumstances,
-}
-
-impl About {
-    pub(super) fn of(op: &impl Operation) -> Self {
-        Self { action: op.action(), resource: op.resource(), circumstances: op.circumstances() }
-    }
-}
+use crate::model::operation::About;
 
 /// An operation that was decided. Boxed in what is made of it: it is handed on from future to future.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use cedar_policy::{AuthorizationError, Decision as Answer, Response};
 
 use super::asked::Asked;
-use super::authorized::{About, Authorized, Denied};
+use super::authorized::{Authorized, Denied};
 use super::compile::{Compiled, Slice};
 use super::decision::{Because, Decision};
 use super::entities::{self, Unbuildable};
@@ -14,7 +14,7 @@ use super::remembered::Question;
 use crate::auth::principal::Principal;
 use crate::model::action::Action;
 use crate::model::clock::Timestamp;
-use crate::model::operation::{Circumstances, Operation, Resource, ResourceKind};
+use crate::model::operation::{About, Circumstances, Operation, Resource, ResourceKind};
 use crate::store::auth_token::ROOT_GROUP;
 
 /// The set in force. Replacing it changes every decision from then on; a decision that has begun keeps the set that it began with.

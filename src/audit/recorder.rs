@@ -199,7 +199,7 @@ impl Recorder {
             let effect = self.enter_effect(asked, &permit, work, outcome, races == RACES);
             let (outcome, receipt) = match told(effect.entered).await {
                 Ok(receipt) => (effect.outcome, receipt),
-                Err(error @ (StoreError::Conflict | StoreError::SubjectGone)) if effect.is_some => {
+                Err(error @ (StoreError::Conflict | StoreError::SubjectGone)) if effect.with_rows => {
                     let Some(facts) = effect.facts else {
                         races += 1;
                         continue;
@@ -228,10 +228,10 @@ impl Recorder {
     ) -> Effect {
         let (pending, facts) = work.into_parts();
         let pending = if outcome.is_ok() { pending } else { Pending::Nothing };
-        let is_some = !matches!(pending, Pending::Nothing);
-        let kept = (is_some && last).then(|| facts.clone());
+        let with_rows = !matches!(pending, Pending::Nothing);
+        let kept = (with_rows && last).then(|| facts.clone());
         let entered = self.enter(self.draft_of(asked, permit, facts, outcome.as_ref()), pending);
-        Effect { entered, outcome: outcome.map(Reply::written), is_some, facts: kept }
+        Effect { entered, outcome: outcome.map(Reply::written), with_rows, facts: kept }
     }
 
     /// Records what those who watch should know beside what was asked. The request's own entry stands already; a notice that cannot be
@@ -333,8 +333,8 @@ impl Recorder {
 struct Effect {
     entered: Entered,
     outcome: Result<Reply, Fault>,
-    /// Whether anything is committed with the entry.
-    is_some: bool,
+    /// Whether the entry is not alone in its commit.
+    with_rows: bool,
     /// For the entry of the last failure.
     facts: Option<Box<Facts>>,
 }

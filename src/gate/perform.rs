@@ -34,7 +34,7 @@ struct Caller {
     who: Principal,
     shown: Option<Plaintext>,
     spnego: Option<Plaintext>,
-    refused: Option<Box<(Fault, &'static str)>>,
+    refused: Option<Refusal>,
 }
 
 /// Why a request goes no further.
@@ -96,10 +96,8 @@ impl House {
         let found = route(&snapshot, &path, verb);
         // Whoever logs in anew may still show the token that has expired: it proves nothing, and nothing is asked of it.
         let logs_in = found.as_ref().is_some_and(|route| open_to_strangers(route.mount.kind, &route.tail));
-        if let Some((fault, reason)) =
-            caller.refused.take().map(|refused| *refused).filter(|(fault, _)| !(logs_in && *fault == Fault::Denied))
-        {
-            return Err(Refusal::because(None, fault, reason));
+        if let Some(refusal) = caller.refused.take().filter(|refusal| !(logs_in && *refusal.fault == Fault::Denied)) {
+            return Err(refusal);
         }
         let Some(Route { mount, tail, verb }) = found else {
             let fault = match verbs_at(&snapshot, &path) {
@@ -207,7 +205,7 @@ impl House {
             who: self.authenticator.anonymous(Some(peer.address)),
             shown: None,
             spnego: None,
-            refused: Option::map(refused, Box::new),
+            refused: Option::map(refused, |(fault, reason)| Refusal::because(None, fault, reason)),
         };
         match credential {
             Credential::None => stranger(None),

@@ -71,8 +71,8 @@ impl Store {
         &self.tuning
     }
 
-    // Boxed: the futures of the pool hold what the making of a connection takes, four kilobytes that each that waits for one would carry.
-
+    // Boxed here and in `begin`: what the making of a connection takes, four kilobytes, is part of the pool's futures, and would be of all
+    // that wait for them.
     pub(crate) async fn connection(&self) -> Result<PoolConnection<Postgres>, StoreError> {
         Ok(Box::pin(self.pool.acquire()).await?)
     }

@@ -18,7 +18,7 @@ impl Receipt {
     /// The header `X-Goldfin-Receipt`: stream, sequence number and leaf hash in hexadecimal.
     #[must_use]
     pub fn to_header(&self) -> String {
-        format!("{}:{}:{}", self.stream.0, self.seq, goldfin_crypto::digest::hex(&self.leaf))
+        [self.stream.0.to_string(), self.seq.to_string(), goldfin_crypto::digest::hex(&self.leaf)].join(":")
     }
 
     /// For the tests of the network floor.

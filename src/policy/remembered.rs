@@ -4,6 +4,8 @@
 //! that a statement about the moment may have had a part in is never kept. Each set of policies has a memory of its own, so replacing
 //! the set forgets all of it. Nothing is kept of who exists: groups, purpose and address come from the request each time.
 
+use std::net::IpAddr;
+
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
@@ -20,7 +22,7 @@ pub(super) struct Remembered {
 
 /// A question without its moment. Two questions are equal if and only if their bytes are.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Question(Box<[u8]>);
+pub(super) struct Question(Vec<u8>);
 
 #[derive(Debug, Clone)]
 struct ByBytes;
@@ -48,8 +50,9 @@ impl Remembered {
         self.answers.get(question)
     }
 
-    pub(super) fn keep(&self, question: Question, decision: &Decision) {
+    pub(super) fn keep(&self, mut question: Question, decision: &Decision) {
         if question.0.len() <= LONGEST {
+            question.0.shrink_to_fit();
             self.answers.insert(question, decision.clone());
         }
     }
@@ -69,7 +72,7 @@ impl Question {
         }
         .texts(groups)
         .text(method)
-        .optional(peer.map(|peer| peer.to_string()).as_deref())
+        .address(*peer)
         .number(u64::from(*channel_bound))
         .text(action.name())
         .text(kind.name())
@@ -79,7 +82,7 @@ impl Question {
         .optional(purpose.as_deref())
         .number(*batch_size)
         .texts(grants);
-        Self(framed.0.into_boxed_slice())
+        Self(framed.0)
     }
 }
 
@@ -92,9 +95,21 @@ impl Framed {
         self
     }
 
-    fn text(&mut self, text: &str) -> &mut Self {
-        self.number(text.len() as u64).0.extend_from_slice(text.as_bytes());
+    fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        self.number(bytes.len() as u64).0.extend_from_slice(bytes);
         self
+    }
+
+    fn text(&mut self, text: &str) -> &mut Self {
+        self.bytes(text.as_bytes())
+    }
+
+    fn address(&mut self, address: Option<IpAddr>) -> &mut Self {
+        match address {
+            None => self.bytes(&[]),
+            Some(IpAddr::V4(four)) => self.bytes(&four.octets()),
+            Some(IpAddr::V6(six)) => self.bytes(&six.octets()),
+        }
     }
 
     fn optional(&mut self, text: Option<&str>) -> &mut Self {

@@ -1,4 +1,5 @@
-//! The rows of secrets that were read lately, as they stand in the database: ciphertext and wrapped keys, never plaintext or a key.
+//! Secrets that were read lately. Values are kept as they stand in the database, as ciphertext and wrapped keys; nothing here is a key or
+//! what somebody wrote. What goldfin itself notes of a secret's versions is kept as it was found, so that a read does not decrypt it anew.
 //!
 //! A read that began before a [`Cache::forget`] cannot put its row back afterwards. Rows also age: even if no word of a change comes
 //! through, none is answered from here a second after it was read; a little earlier one reader reads it again, and the others go on with
@@ -11,6 +12,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
+use goldfin_crypto::Plaintext;
+use goldfin_crypto::digest::sha256;
 use parking_lot::Mutex;
 use quick_cache::sync::Cache as Bounded;
 use quick_cache::{Equivalent, Weighter};
@@ -21,19 +24,78 @@ use crate::model::freshness::{Freshness, Terms};
 use crate::model::id::MountId;
 use crate::store::kv::{SecretRow, VersionRow};
 
-/// A secret's row and that of its current version.
+use super::shape;
+use super::versions::Versions;
+
+/// A secret and its current version, as they were read and found to be sound.
 #[derive(Debug)]
 pub struct Rows {
-    pub secret: SecretRow,
-    pub version: Option<VersionRow>,
+    pub document: Document,
+    pub value: Option<Value>,
     freshness: Freshness,
 }
 
 impl Rows {
     /// `read` is when the read began.
     #[must_use]
-    pub fn new(secret: SecretRow, version: Option<VersionRow>, read: Timestamp) -> Self {
-        Self { secret, version, freshness: Freshness::of(read, TERMS) }
+    pub fn new(document: Document, value: Option<Value>, read: Timestamp) -> Self {
+        Self { document, value, freshness: Freshness::of(read, TERMS) }
+    }
+}
+
+/// The document of a secret.
+#[derive(Debug)]
+pub enum Document {
+    /// Numbers, times and hashes, nothing else; and how answers show the current version.
+    Open { versions: Versions, shown: Option<Plaintext> },
+    /// One with custom metadata stays encrypted: those are its owner's words.
+    Encrypted(SecretRow),
+}
+
+impl Document {
+    /// `versions` is what was found in `row`.
+    #[must_use]
+    pub fn new(row: SecretRow, versions: Versions) -> Self {
+        if !versions.custom_metadata.is_empty() {
+            return Self::Encrypted(row);
+        }
+        let current = versions.versions.get(&versions.current);
+        let shown = current.map(|current| shape::version(&versions, versions.current, current).to_plaintext());
+        Self::Open { versions, shown }
+    }
+
+    /// How answers show the version of this number, where that is known.
+    #[must_use]
+    pub fn shown(&self, number: i64) -> Option<&Plaintext> {
+        match self {
+            Self::Open { versions, shown } if versions.current == number => shown.as_ref(),
+            _ => None,
+        }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Self::Open { versions, .. } => versions.versions.len() * VERSION_BYTES,
+            Self::Encrypted(row) => row.wrapped_key.len() + row.body.len(),
+        }
+    }
+}
+
+/// The row of a version with the hash of its ciphertext.
+#[derive(Debug)]
+pub struct Value {
+    pub row: VersionRow,
+    pub digest: [u8; 32],
+}
+
+impl Value {
+    #[must_use]
+    pub fn new(row: VersionRow) -> Self {
+        Self { digest: sha256(&[&row.value]), row }
+    }
+
+    fn size(&self) -> usize {
+        self.row.wrapped_key.len() + self.row.value.len()
     }
 }
 
@@ -88,6 +150,9 @@ const TERMS: Terms = Terms { due: Duration::from_millis(700), stale: Duration::f
 
 /// The room, in bytes of rows and what surrounds them.
 const CAPACITY: u64 = 8 * 1024 * 1024;
+
+/// What a version takes in an open document: its place in the tree, and its hash in hexadecimal.
+const VERSION_BYTES: usize = 192;
 
 /// For the first guess of the number of rows only.
 const EXPECTED_ROWS: usize = 4096;
@@ -183,25 +248,55 @@ impl Equivalent<Slot> for Wanted<'_> {
 impl Weighter<Slot, Arc<Rows>> for ByBytes {
     fn weight(&self, slot: &Slot, rows: &Arc<Rows>) -> u64 {
         /// Structs, counts and the cache's own places.
-        const AROUND: usize = 320;
-        let version = rows.version.as_ref().map_or(0, |row| row.wrapped_key.len() + row.value.len());
-        (AROUND + slot.path.len() + rows.secret.wrapped_key.len() + rows.secret.body.len() + version) as u64
+        const AROUND: usize = 640;
+        (AROUND + slot.path.len() + rows.document.size() + rows.value.as_ref().map_or(0, Value::size)) as u64
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::settings::Settings;
     use super::*;
 
     const MOUNT: MountId = MountId(7);
 
+    fn row(revision: i64) -> SecretRow {
+        SecretRow { current: 0, revision, wrapped_key: Vec::new(), body: vec![0; 100] }
+    }
+
     fn rows(revision: i64, read: i64) -> Arc<Rows> {
-        let secret = SecretRow { current: 0, revision, wrapped_key: Vec::new(), body: vec![0; 100] };
-        Arc::new(Rows::new(secret, None, Timestamp::from_unix_micros(read)))
+        Arc::new(Rows::new(Document::Encrypted(row(revision)), None, Timestamp::from_unix_micros(read)))
     }
 
     fn revision(cache: &Cache, path: &str, now: i64) -> Option<i64> {
-        cache.find(MOUNT, path, Timestamp::from_unix_micros(now)).map(|rows| rows.secret.revision)
+        let rows = cache.find(MOUNT, path, Timestamp::from_unix_micros(now))?;
+        if let Document::Encrypted(row) = &rows.document { Some(row.revision) } else { None }
+    }
+
+    #[test]
+    fn the_words_of_a_secrets_owner_stay_encrypted() {
+        let mut versions = Versions::new(Timestamp::from_unix_micros(0));
+        versions.add(Timestamp::from_unix_micros(0), &Settings::default(), String::new());
+        let open = Document::new(row(1), versions.clone());
+        assert!(open.shown(1).is_some_and(|text| text.len() > 100) && open.shown(2).is_none());
+        assert!(matches!(open, Document::Open { versions: kept, .. } if kept == versions));
+        versions.custom_metadata.insert("owner".to_owned(), "synthetic".to_owned());
+        let encrypted = Document::new(row(1), versions);
+        assert!(encrypted.shown(1).is_none());
+        assert!(matches!(encrypted, Document::Encrypted(kept) if kept.revision == 1));
+    }
+
+    #[test]
+    fn many_versions_weigh_more_than_few() {
+        let weight = |count: usize| {
+            let mut versions = Versions::new(Timestamp::from_unix_micros(0));
+            for _ in 0..count {
+                versions.add(Timestamp::from_unix_micros(0), &Settings { max_versions: 10_000, ..Settings::default() }, "0".repeat(64));
+            }
+            let rows = Arc::new(Rows::new(Document::new(row(1), versions), None, Timestamp::from_unix_micros(0)));
+            ByBytes.weight(&Slot { mount: MOUNT, path: "a".into() }, &rows)
+        };
+        assert!(weight(10_000) - weight(1) > 9_999 * 150);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::store::kv::{self, SecretRow, VersionRow};
 use crate::store::work::Work;
 
 use super::Kv;
+use super::cache::Value;
 use super::place::{BodyPlace, REVISIONS_PER_KEY, SECRET_KEY, SecretKeyPlace, ValuePlace, VersionKeyPlace};
 use super::run::{nothing_here, open, open_value, patched};
 use super::settings::{self, Settings, SettingsChange};
@@ -41,7 +42,7 @@ pub(super) async fn patch(engine: &Kv, work: &mut Work, path: &str, patch: &Plai
             return Ok(Reply::new(Answer::Absent(shape::version(&versions, number, current))));
         }
         State::Live(current) => {
-            let row = kv::read_version(work, path, number).await?;
+            let row = kv::read_version(work, path, number).await?.map(Value::new);
             let (value, _) = open_value(&engine.tools.barrier, work.mount_id(), path, number, current, row.as_ref())?;
             patched(&value, patch)?
         }

@@ -1,6 +1,6 @@
 //! Secrets with versions: KV version 2 of Vault's API.
 //!
-//! It decides nothing about who may do what, and holds no plaintext between two requests; what it remembers is ciphertext.
+//! It decides nothing about who may do what, and holds no value and no key between two requests; what it remembers of them is ciphertext.
 
 mod cache;
 mod change;

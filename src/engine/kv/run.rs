@@ -1,5 +1,6 @@
 //! What the operations do: reading here, changing in `change`. Ciphertexts are opened nowhere else.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use goldfin_crypto::digest::hex;
@@ -10,11 +11,11 @@ use crate::model::fault::Fault;
 use crate::model::id::MountId;
 use crate::model::reply::{Answer, Reply};
 use crate::seal::barrier::{Barrier, fault};
-use crate::store::kv::{self, SecretRow, VersionRow};
+use crate::store::kv::{self, SecretRow};
 use crate::store::work::Work;
 
 use super::Kv;
-use super::cache::Rows;
+use super::cache::{Document, Rows, Value};
 use super::change;
 use super::merge::merge;
 use super::op::{Op, Task};
@@ -63,20 +64,23 @@ async fn read(
 ) -> Result<Reply, Fault> {
     let (mount, now) = (work.mount_id(), work.now());
     let rows = rows(engine, work, path, version).await?.ok_or(nothing_here())?;
-    let secret = open(&engine.tools.barrier, mount, path, &rows.secret)?;
-    let (number, state) = secret.versions.state(version, now);
+    let versions = versions(&engine.tools.barrier, mount, path, &rows.document)?;
+    let (number, state) = versions.state(version, now);
     work.facts.version = Some(number).filter(|number| *number > 0);
     let (found, value) = match state {
         State::Unknown => return Err(nothing_here()),
         State::Deleted(found) | State::Destroyed(found) => (found, None),
         State::Live(found) => {
-            let row = rows.version.as_ref();
-            let (text, digest) = open_value(&engine.tools.barrier, mount, path, number, found, row)?;
+            let (text, digest) = open_value(&engine.tools.barrier, mount, path, number, found, rows.value.as_ref())?;
             work.facts.digest = Some(digest);
             (found, Some(show(text)?))
         }
     };
-    let metadata = ("metadata", shape::version(&secret.versions, number, found));
+    let metadata = match rows.document.shown(number) {
+        Some(text) => Node::Written(Plaintext::new(text.expose().to_vec())),
+        None => shape::version(&versions, number, found),
+    };
+    let metadata = ("metadata", metadata);
     Ok(match value {
         Some(value) => Reply::data(Node::object([(name, value), metadata])),
         None => Reply::new(Answer::Absent(Node::object([(name, Node::Null), metadata]))),
@@ -85,8 +89,8 @@ async fn read(
 
 async fn read_metadata(engine: &Kv, work: &mut Work, path: &str) -> Result<Reply, Fault> {
     let rows = rows(engine, work, path, 0).await?.ok_or(nothing_here())?;
-    let secret = open(&engine.tools.barrier, work.mount_id(), path, &rows.secret)?;
-    Ok(Reply::data(shape::secret(&secret.versions)))
+    let versions = versions(&engine.tools.barrier, work.mount_id(), path, &rows.document)?;
+    Ok(Reply::data(shape::secret(&versions)))
 }
 
 async fn list(work: &Work, path: &str) -> Result<Reply, Fault> {
@@ -100,10 +104,10 @@ async fn list(work: &Work, path: &str) -> Result<Reply, Fault> {
     Ok(reply)
 }
 
-/// The rows of a secret and of one of its versions, from memory where they are hot.
+/// A secret and one of its versions, from memory where they are hot.
 async fn rows(engine: &Kv, work: &Work, path: &str, version: i64) -> Result<Option<Arc<Rows>>, Fault> {
     let (mount, now) = (work.mount_id(), work.now());
-    let is_asked_for = |rows: &Rows| version == 0 || rows.version.as_ref().is_some_and(|row| row.version == version);
+    let is_asked_for = |rows: &Rows| version == 0 || rows.value.as_ref().is_some_and(|value| value.row.version == version);
     let find = || engine.cache.find(mount, path, now).filter(|rows| is_asked_for(rows));
     if let Some(rows) = find() {
         return Ok(Some(rows));
@@ -123,9 +127,10 @@ async fn rows(engine: &Kv, work: &Work, path: &str, version: i64) -> Result<Opti
         }
     }
     let began = engine.cache.begin(mount, path);
-    let Some((secret, row)) = Box::pin(kv::read(work, path, version)).await? else { return Ok(None) };
-    let is_current = version == 0 || version == secret.current;
-    let rows = Arc::new(Rows::new(secret, row, now));
+    let Some((row, value)) = Box::pin(kv::read(work, path, version)).await? else { return Ok(None) };
+    let found = open(&engine.tools.barrier, mount, path, &row)?.versions;
+    let is_current = version == 0 || version == found.current;
+    let rows = Arc::new(Rows::new(Document::new(row, found), value.map(Value::new), now));
     if is_current {
         engine.cache.keep(began, mount, path, Arc::clone(&rows));
     }
@@ -151,6 +156,13 @@ pub(super) fn open(barrier: &Barrier, mount: MountId, path: &str, row: &SecretRo
     Ok(Secret { versions, key })
 }
 
+fn versions<'a>(barrier: &Barrier, mount: MountId, path: &str, document: &'a Document) -> Result<Cow<'a, Versions>, Fault> {
+    match document {
+        Document::Open { versions, .. } => Ok(Cow::Borrowed(versions)),
+        Document::Encrypted(row) => Ok(Cow::Owned(open(barrier, mount, path, row)?.versions)),
+    }
+}
+
 /// Opens a live version, which the secret's document says must be there with this very ciphertext: JSON as it was written.
 pub(super) fn open_value(
     barrier: &Barrier,
@@ -158,17 +170,17 @@ pub(super) fn open_value(
     path: &str,
     number: i64,
     version: &Version,
-    row: Option<&VersionRow>,
+    value: Option<&Value>,
 ) -> Result<(Plaintext, [u8; 32]), Fault> {
-    let row = row.filter(|row| row.version == number).ok_or_else(|| tampered("the value of a secret's version is missing"))?;
-    let value = Ciphertext::from_stored(&row.value).map_err(fault)?;
-    let digest = value.digest();
-    if hex(&digest) != version.digest {
+    let value = value.filter(|value| value.row.version == number);
+    let Value { row, digest } = value.ok_or_else(|| tampered("the value of a secret's version is missing"))?;
+    if hex(digest) != version.digest {
         return Err(tampered("the value of a secret's version is not the one that was written last"));
     }
+    let value = Ciphertext::from_stored(&row.value).map_err(fault)?;
     let wrapped = WrappedKey::from_stored(&row.wrapped_key).map_err(fault)?;
     let key = barrier.unwrap_key(&VersionKeyPlace { mount, path, version: number }, &wrapped)?;
-    Ok((key.decrypt(&ValuePlace { mount, path, version: number }, &value).map_err(fault)?, digest))
+    Ok((key.decrypt(&ValuePlace { mount, path, version: number }, &value).map_err(fault)?, *digest))
 }
 
 fn parsed(text: &Plaintext) -> Result<Node, Fault> {

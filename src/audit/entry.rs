@@ -94,28 +94,30 @@ pub struct Draft {
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub draft: Box<Draft>,
-    /// The members behind `time`, with the closing brace.
-    rest: String,
+    /// With the members of its place in front, once it has one.
+    line: String,
+    /// Where the members behind `time` begin.
+    rest: usize,
 }
 
 impl Prepared {
     pub(super) fn new(draft: Box<Draft>, now: Timestamp) -> Self {
-        let rest = rest_of(&draft, now);
-        Self { draft, rest }
+        let line = rest_of(&draft, now);
+        Self { draft, line, rest: 0 }
     }
 
-    /// The canonical bytes at a place.
-    pub(super) fn body(&self, stream: StreamId, seq: i64, time: Timestamp) -> String {
-        let mut body = String::with_capacity(self.rest.len() + 96);
-        body.push_str("{\"v\":1,\"stream\":");
-        body.push_str(&stream.0.to_string());
-        body.push_str(",\"seq\":");
-        body.push_str(&seq.to_string());
-        body.push_str(",\"time\":\"");
-        body.push_str(&time.to_rfc3339());
-        body.push('"');
-        body.push_str(&self.rest);
-        body
+    /// Gives it a place, in exchange for the one that it may have had.
+    pub(super) fn place(&mut self, stream: StreamId, seq: i64, time: Timestamp) {
+        let (stream, seq, time) = (stream.0.to_string(), seq.to_string(), time.to_rfc3339());
+        let place = ["{\"v\":1,\"stream\":", &stream, ",\"seq\":", &seq, ",\"time\":\"", &time, "\""].concat();
+        self.line.drain(..self.rest);
+        self.line.insert_str(0, &place);
+        self.rest = place.len();
+    }
+
+    /// The canonical bytes, once it has a place.
+    pub(super) fn body(&self) -> &str {
+        &self.line
     }
 }
 
@@ -216,7 +218,8 @@ impl Line {
 }
 
 fn rest_of(draft: &Draft, now: Timestamp) -> String {
-    let mut line = Line(Vec::with_capacity(512));
+    // Most lines fit, with the place that is put in front.
+    let mut line = Line(Vec::with_capacity(896));
     let facts = &draft.facts;
     line.text("request_id", draft.request.as_uuid().hyphenated().encode_lower(&mut [0; Hyphenated::LENGTH]));
     line.text("kind", draft.kind.name());

@@ -27,18 +27,20 @@ const MOST: usize = 8192;
 pub(super) struct Item {
     pub entry: Prepared,
     pub pending: Pending,
-    pub done: oneshot::Sender<Result<Receipt, StoreError>>,
+    pub done: oneshot::Sender<Told>,
     pub tries: u32,
     pub link: Option<Link>,
 }
 
-/// An entry at its place in the stream.
+/// What whoever brought an entry is told. The entry goes back with it: dropped where it was made, its memory is at hand for the next.
+pub(super) type Told = (Result<Receipt, StoreError>, Prepared);
+
+/// The place of an entry in the stream.
 pub(super) struct Link {
+    pub seq: i64,
     pub time: Timestamp,
-    pub body: String,
     pub leaf: [u8; 32],
-    /// Where the stream ends with it.
-    pub head: Head,
+    pub mac: [u8; 32],
 }
 
 #[derive(Default)]
@@ -174,10 +176,12 @@ impl Queue {
     fn link(&self, item: &mut Item, tip: &mut Head) {
         tip.seq += 1;
         let time = self.clock.now();
-        let body = item.entry.body(tip.stream, tip.seq, time);
-        let leaf = chain::leaf(&body);
-        tip.mac = chain::link(&self.key, tip.stream, tip.seq, &tip.mac, &leaf).to_vec();
-        item.link = Some(Link { time, body, leaf, head: tip.clone() });
+        item.entry.place(tip.stream, tip.seq, time);
+        let leaf = chain::leaf(item.entry.body());
+        let mac = chain::link(&self.key, tip.stream, tip.seq, &tip.mac, &leaf);
+        tip.mac.clear();
+        tip.mac.extend_from_slice(&mac);
+        item.link = Some(Link { seq: tip.seq, time, leaf, mac });
     }
 }
 
@@ -202,7 +206,7 @@ mod tests {
         Head { stream: STREAM, seq, mac: vec![u8::try_from(seq).expect("small"); 32] }
     }
 
-    fn item(account: &str) -> (Item, oneshot::Receiver<Result<Receipt, StoreError>>) {
+    fn item(account: &str) -> (Item, oneshot::Receiver<Told>) {
         let now = Timestamp::from_unix_micros(1_000_000);
         let draft = Draft {
             kind: EntryKind::Request,
@@ -233,10 +237,12 @@ mod tests {
         for item in items {
             let link = item.link.as_ref().expect("linked");
             head.seq += 1;
-            assert_eq!(link.body, item.entry.body(STREAM, head.seq, link.time));
-            assert_eq!(link.leaf, chain::leaf(&link.body));
+            assert_eq!(link.seq, head.seq);
+            let place = format!("{{\"v\":1,\"stream\":7,\"seq\":{},\"time\":\"{}\",\"request_id\":", link.seq, link.time.to_rfc3339());
+            assert!(item.entry.body().starts_with(&place), "{}", item.entry.body());
+            assert_eq!(link.leaf, chain::leaf(item.entry.body()));
             head.mac = chain::link(&key(), STREAM, head.seq, &head.mac, &link.leaf).to_vec();
-            assert_eq!(link.head, head);
+            assert_eq!(link.mac[..], head.mac[..]);
         }
         items.iter().map(|item| item.entry.draft.account.clone()).collect()
     }
@@ -248,7 +254,8 @@ mod tests {
         let first = queue.take(&head(3), |waiting| waiting.len() - 1);
         assert_eq!(linked(&first, head(3)), ["a"]);
         assert!(queue.push(item("c").0) && queue.push(item("d").0));
-        let ends = first.into_iter().next_back().and_then(|item| item.link).expect("linked").head;
+        let link = first.into_iter().next_back().and_then(|item| item.link).expect("linked");
+        let ends = Head { stream: STREAM, seq: link.seq, mac: link.mac.to_vec() };
         let second = queue.take(&ends, VecDeque::len);
         assert_eq!(linked(&second, ends), ["b", "c", "d"]);
         assert!(queue.take(&head(9), VecDeque::len).is_empty());

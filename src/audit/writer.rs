@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use crate::model::clock;
 use crate::store::connect::Access;
@@ -19,7 +19,7 @@ use crate::store::work::Pending;
 
 use super::checkpointer::Committed;
 use super::pace::Pace;
-use super::queue::{Item, Queue};
+use super::queue::{Item, Link, Queue};
 use super::receipt::Receipt;
 
 /// The most new tokens that ride in a group with others; a larger batch is committed by itself.
@@ -163,10 +163,12 @@ impl Writer {
     fn committed(&mut self, group: impl IntoIterator<Item = Item>) {
         let (first, mut leaves) = (self.head.seq + 1, Vec::new());
         for item in group {
-            let Some(link) = item.link else { continue };
-            answer(item.done, Ok(Receipt::new(link.head.stream, link.head.seq, link.leaf)));
-            leaves.push(link.leaf);
-            self.head = link.head;
+            let Some(Link { seq, leaf, mac, .. }) = item.link else { continue };
+            self.head.seq = seq;
+            self.head.mac.clear();
+            self.head.mac.extend_from_slice(&mac);
+            leaves.push(leaf);
+            answer(item, Ok(Receipt::new(self.head.stream, seq, leaf)));
         }
         // Never waited for: what finds no room is read back from the database.
         drop(self.tree.try_send(Committed { first, leaves }));
@@ -176,7 +178,7 @@ impl Writer {
     fn refuse(&self, group: impl IntoIterator<Item = Item>, error: &StoreError) {
         self.queue.cut();
         for item in group {
-            answer(item.done, Err(error.clone()));
+            answer(item, Err(error.clone()));
         }
     }
 
@@ -246,11 +248,11 @@ fn columns(group: &[Item]) -> NewEntries<'_> {
         entries.resource.push(&draft.resource);
         entries.decision.push(draft.decision.name());
         entries.subject.push(draft.facts.subject.as_ref().map(<[u8; 32]>::as_slice));
-        entries.named.add(link.head.seq, link.time, &draft.facts.subjects);
+        entries.named.add(link.seq, link.time, &draft.facts.subjects);
         let changes: Vec<String> = draft.changes.iter().map(ToString::to_string).collect();
         entries.change.push((!changes.is_empty()).then(|| changes.join("\n")));
-        entries.body.push(&link.body);
-        entries.mac.push(&link.head.mac);
+        entries.body.push(entry.body());
+        entries.mac.push(&link.mac);
     }
     entries
 }
@@ -284,6 +286,6 @@ fn hand_back(group: &mut [Item], counts: &[usize], all: &mut NewTokens) {
 }
 
 /// The receiver is gone only when its task was stopped; the commit stands all the same.
-fn answer(done: oneshot::Sender<Result<Receipt, StoreError>>, result: Result<Receipt, StoreError>) {
-    drop(done.send(result));
+fn answer(item: Item, result: Result<Receipt, StoreError>) {
+    drop(item.done.send((result, item.entry)));
 }

@@ -27,13 +27,10 @@ const MOST: usize = 8192;
 pub(super) struct Item {
     pub entry: Prepared,
     pub pending: Pending,
-    pub done: oneshot::Sender<Told>,
+    pub done: oneshot::Sender<Result<Receipt, StoreError>>,
     pub tries: u32,
     pub link: Option<Link>,
 }
-
-/// What whoever brought an entry is told. The entry goes back with it: dropped where it was made, its memory is at hand for the next.
-pub(super) type Told = (Result<Receipt, StoreError>, Prepared);
 
 /// The place of an entry in the stream.
 pub(super) struct Link {
@@ -206,7 +203,7 @@ mod tests {
         Head { stream: STREAM, seq, mac: vec![u8::try_from(seq).expect("small"); 32] }
     }
 
-    fn item(account: &str) -> (Item, oneshot::Receiver<Told>) {
+    fn item(account: &str) -> (Item, oneshot::Receiver<Result<Receipt, StoreError>>) {
         let now = Timestamp::from_unix_micros(1_000_000);
         let draft = Draft {
             kind: EntryKind::Request,

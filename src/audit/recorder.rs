@@ -32,7 +32,7 @@ use super::chain;
 use super::checkpointer::{self, Checkpointer, Committed};
 use super::entry::{Decision, Draft, EntryKind, Prepared};
 use super::high_water::{HighWater, Mark};
-use super::queue::{Entrance, Item, Queue, Told};
+use super::queue::{Entrance, Item, Queue};
 use super::receipt::Receipt;
 use super::writer::Writer;
 
@@ -340,11 +340,10 @@ struct Effect {
 }
 
 /// An entry that waits for its commit, unless the queue was full.
-type Entered = Result<oneshot::Receiver<Told>, StoreError>;
+type Entered = Result<oneshot::Receiver<Result<Receipt, StoreError>>, StoreError>;
 
 async fn told(entered: Entered) -> Result<Receipt, StoreError> {
-    let (outcome, _entry) = entered?.await.map_err(|_| StoreError::OutcomeUnknown)?;
-    outcome
+    entered?.await.map_err(|_| StoreError::OutcomeUnknown)?
 }
 
 /// Starts the thread that makes tree and checkpoints.

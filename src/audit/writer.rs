@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::model::clock;
 use crate::store::connect::Access;
@@ -168,7 +168,7 @@ impl Writer {
             self.head.mac.clear();
             self.head.mac.extend_from_slice(&mac);
             leaves.push(leaf);
-            answer(item, Ok(Receipt::new(self.head.stream, seq, leaf)));
+            answer(item.done, Ok(Receipt::new(self.head.stream, seq, leaf)));
         }
         // Never waited for: what finds no room is read back from the database.
         drop(self.tree.try_send(Committed { first, leaves }));
@@ -178,7 +178,7 @@ impl Writer {
     fn refuse(&self, group: impl IntoIterator<Item = Item>, error: &StoreError) {
         self.queue.cut();
         for item in group {
-            answer(item, Err(error.clone()));
+            answer(item.done, Err(error.clone()));
         }
     }
 
@@ -286,6 +286,6 @@ fn hand_back(group: &mut [Item], counts: &[usize], all: &mut NewTokens) {
 }
 
 /// The receiver is gone only when its task was stopped; the commit stands all the same.
-fn answer(item: Item, result: Result<Receipt, StoreError>) {
-    drop(item.done.send((result, item.entry)));
+fn answer(done: oneshot::Sender<Result<Receipt, StoreError>>, result: Result<Receipt, StoreError>) {
+    drop(done.send(result));
 }

@@ -16,6 +16,7 @@ mod queue;
 pub mod receipt;
 pub mod recorder;
 pub mod shipping;
+mod under_way;
 pub mod verify;
 pub mod witness;
 mod writer;

@@ -16,7 +16,6 @@ mod queue;
 pub mod receipt;
 pub mod recorder;
 pub mod shipping;
-mod under_way;
 pub mod verify;
 pub mod witness;
 mod writer;

@@ -34,7 +34,6 @@ use super::entry::{Decision, Draft, EntryKind, Prepared};
 use super::high_water::{HighWater, Mark};
 use super::queue::{Entrance, Item, Queue};
 use super::receipt::Receipt;
-use super::under_way::Requests;
 use super::writer::Writer;
 
 /// How often an operation is run again that lost a race with another node or with an erasure.
@@ -64,7 +63,6 @@ pub struct Recorder {
     entrance: Arc<Entrance>,
     clock: Clock,
     stream: StreamId,
-    requests: Requests,
 }
 
 /// The writer's thread; joined at the end of the server, so that what was taken is committed.
@@ -165,7 +163,7 @@ impl Recorder {
             })
             .map_err(|_| OpenError::Thread)?;
         let (stream, set_back) = told.await.map_err(|_| OpenError::Thread)??;
-        Ok(Opened { recorder: Self { entrance, clock, stream, requests: Requests::default() }, writer: WriterThread(thread), set_back })
+        Ok(Opened { recorder: Self { entrance, clock, stream }, writer: WriterThread(thread), set_back })
     }
 
     /// The stream that this node writes.
@@ -186,10 +184,8 @@ impl Recorder {
         performer: &impl Perform<Op>,
     ) -> Result<(Result<Reply, Fault>, Receipt), Fault> {
         let (mut races, mut notices) = (0, Vec::new());
-        let under_way = self.requests.begin();
         loop {
             let mut work = new_work();
-            work.alone = under_way.alone;
             let patience = permit.op().patience();
             let outcome = match tokio::time::timeout(patience, performer.perform(&permit, &mut work)).await {
                 Ok(outcome) => outcome,

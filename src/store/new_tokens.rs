@@ -1,6 +1,5 @@
-//! Writing new tokens. A few ride in the commit group with their entry, and so do more where nobody else is there. Many go into a
-//! transaction of their own, so that they hold up nobody else's commit, and as binary COPYs, which PostgreSQL stores and logs page by page,
-//! not row by row.
+//! Writing new tokens. A few ride in the commit group with their entry. Many go into a transaction of their own, so that they hold up
+//! nobody else's commit, and as binary COPYs, which PostgreSQL stores and logs page by page, not row by row.
 //! The format: PostgreSQL's documentation, COPY, "Binary Format".
 
 use std::panic::resume_unwind;
@@ -32,7 +31,7 @@ const EPOCH: OffsetDateTime = datetime!(2000-01-01 00:00 UTC);
 pub async fn add(work: &mut Work, mut new: NewTokens) -> Result<(), StoreError> {
     let mut tokens = work.take_riding();
     tokens.append(&mut new);
-    if are_many(work, tokens.len()) {
+    if tokens.len() >= work.store().tuning().lane_from {
         let subjects = tokens.distinct_subjects();
         let mut making = Making::begin(work, tokens.len(), &subjects).await?;
         making.tokens = tokens;
@@ -59,16 +58,6 @@ pub async fn add(work: &mut Work, mut new: NewTokens) -> Result<(), StoreError> 
     Ok(())
 }
 
-/// So many ride where nobody else is there: one statement costs less than a transaction with several COPYs, and who comes now waits some
-/// milliseconds for it.
-const ALONE: usize = 1000;
-
-/// Whether so many new tokens go into a transaction of their own.
-fn are_many(work: &Work, count: usize) -> bool {
-    let ride = work.alone && !work.in_transaction() && count <= ALONE;
-    count >= work.store().tuning().lane_from && !ride
-}
-
 /// Tokens that a request is making: PostgreSQL stores the first of many while the next ones are made.
 pub struct Making<'work> {
     pub tokens: NewTokens,
@@ -81,7 +70,7 @@ impl<'work> Making<'work> {
     /// For `count` tokens. Where they are many, their subjects are kept alive until the work's transaction ends.
     pub async fn begin(work: &'work mut Work, count: usize, subjects: &[i64]) -> Result<Self, StoreError> {
         let tokens = NewTokens::with_capacity(count);
-        if !are_many(work, count) {
+        if count < work.store().tuning().lane_from {
             return Ok(Self { tokens, lane: None, copying: None });
         }
         work.lane().await?;

@@ -33,8 +33,6 @@ pub struct Work {
     now: Timestamp,
     pending: Pending,
     lane: Option<OwnedSemaphorePermit>,
-    /// Whether no other request was under way when this one began.
-    pub alone: bool,
     pub facts: Box<Facts>,
     /// Recorded after the entry, whatever becomes of the operation.
     pub notices: Vec<Notice>,
@@ -43,7 +41,7 @@ pub struct Work {
 impl Work {
     #[must_use]
     pub fn new(store: Store, mount: Arc<Mount>, now: Timestamp) -> Self {
-        Self { store, mount, now, pending: Pending::Nothing, lane: None, alone: false, facts: Box::default(), notices: Vec::new() }
+        Self { store, mount, now, pending: Pending::Nothing, lane: None, facts: Box::default(), notices: Vec::new() }
     }
 
     #[must_use]

@@ -171,14 +171,12 @@ impl Queue {
     }
 
     fn link(&self, item: &mut Item, tip: &mut Head) {
-        tip.seq += 1;
-        let time = self.clock.now();
-        item.entry.place(tip.stream, tip.seq, time);
+        let (seq, time) = (tip.seq + 1, self.clock.now());
+        item.entry.place(tip.stream, seq, time);
         let leaf = chain::leaf(item.entry.body());
-        let mac = chain::link(&self.key, tip.stream, tip.seq, &tip.mac, &leaf);
-        tip.mac.clear();
-        tip.mac.extend_from_slice(&mac);
-        item.link = Some(Link { seq: tip.seq, time, leaf, mac });
+        let mac = chain::link(&self.key, tip.stream, seq, &tip.mac, &leaf);
+        tip.go_on_to(seq, &mac);
+        item.link = Some(Link { seq, time, leaf, mac });
     }
 }
 

@@ -164,9 +164,7 @@ impl Writer {
         let (first, mut leaves) = (self.head.seq + 1, Vec::new());
         for item in group {
             let Some(Link { seq, leaf, mac, .. }) = item.link else { continue };
-            self.head.seq = seq;
-            self.head.mac.clear();
-            self.head.mac.extend_from_slice(&mac);
+            self.head.go_on_to(seq, &mac);
             leaves.push(leaf);
             answer(item.done, Ok(Receipt::new(self.head.stream, seq, leaf)));
         }

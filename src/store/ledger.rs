@@ -21,6 +21,15 @@ pub struct Head {
     pub mac: Vec<u8>,
 }
 
+impl Head {
+    /// Goes on to the entry that was linked last.
+    pub fn go_on_to(&mut self, seq: i64, mac: &[u8; 32]) {
+        self.seq = seq;
+        self.mac.clear();
+        self.mac.extend_from_slice(mac);
+    }
+}
+
 /// Entries on their way into a stream, column by column.
 #[derive(Debug, Default)]
 pub struct NewEntries<'a> {

@@ -6,11 +6,11 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use aes_gcm::{Aes256Gcm, KeyInit};
+use aes_gcm::KeyInit;
 use zeroize::Zeroizing;
 
 use crate::ciphertext::{Ciphertext, NAMED_BYTES, WrappedKey};
-use crate::envelope::{self, Algorithm};
+use crate::envelope::{self, Algorithm, Cipher};
 use crate::error::CryptoError;
 use crate::key::{Key, Purpose};
 use crate::locator::Place;
@@ -31,7 +31,7 @@ pub struct KeyId {
 pub struct DataKey {
     key: Key,
     id: KeyId,
-    cipher: Box<Aes256Gcm>,
+    cipher: Box<Cipher>,
     uses: AtomicU64,
     messages: OnceLock<Box<MacKey>>,
 }
@@ -51,7 +51,7 @@ impl DataKey {
 
     /// Gives a name to a key that was unwrapped, combined from shares, or derived.
     pub fn from_key(key: Key, id: KeyId) -> Self {
-        let cipher = Box::new(Aes256Gcm::new(key.expose_bytes().into()));
+        let cipher = Box::new(Cipher::new(key.expose_bytes().into()));
         Self { key, id, cipher, uses: AtomicU64::new(0), messages: OnceLock::new() }
     }
 

@@ -6,13 +6,18 @@
 //! AES-256-GCM, SP 800-38D. The whole header is authenticated: the nonce by the mode, the rest as associated data.
 
 use aes_gcm::aead::AeadInOut;
-use aes_gcm::{Aes256Gcm, Nonce, Tag};
+use aes_gcm::aead::consts::U12;
+use aes_gcm::aes::Aes256Enc;
+use aes_gcm::{AesGcm, Nonce, Tag};
 use zeroize::Zeroizing;
 
 use crate::data_key::KeyId;
 use crate::error::CryptoError;
 use crate::locator::{Place, associated_data};
 use crate::random;
+
+/// AES-256-GCM with the schedule for one direction of AES: the mode never uses the other (SP 800-38D, 7.1 and 7.2).
+pub(crate) type Cipher = AesGcm<Aes256Enc, U12>;
 
 /// The format that this release writes.
 pub(crate) const FORMAT: u8 = 1;
@@ -48,7 +53,7 @@ pub(crate) fn parse(stored: &[u8]) -> Result<Parsed<'_>, CryptoError> {
 
 /// Encrypts under a nonce made here and returns the stored form.
 pub(crate) fn encrypt<P: Place>(
-    cipher: &Aes256Gcm,
+    cipher: &Cipher,
     key: KeyId,
     algorithm: Algorithm,
     place: &P,
@@ -71,7 +76,7 @@ pub(crate) fn encrypt<P: Place>(
 
 /// Decrypts what stands at `place` under the key that the header names. The caller has matched key and algorithm.
 /// [`CryptoError::Integrity`] if the tag does not verify.
-pub(crate) fn decrypt<P: Place>(cipher: &Aes256Gcm, place: &P, parsed: &Parsed<'_>) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+pub(crate) fn decrypt<P: Place>(cipher: &Cipher, place: &P, parsed: &Parsed<'_>) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
     let data = associated_data(place, parsed.key, parsed.algorithm as u8);
     let mut plaintext = Zeroizing::new(parsed.body.to_vec());
     cipher

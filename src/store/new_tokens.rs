@@ -114,7 +114,7 @@ impl<'work> Making<'work> {
 }
 
 /// From so many rows on a COPY of their own is worth its two ways there and back.
-const WORTH_A_COPY: usize = 200;
+const WORTH_A_COPY: usize = 320;
 
 /// PostgreSQL 15 keeps a slot for each of the first thousand rows of a COPY, in a table where they all collide: what that costs grows with
 /// their square.

@@ -45,6 +45,7 @@ use form::run::Serials;
 use keys::{KeyCache, TokenIds};
 use limits::Limits;
 pub use op::TransformOp;
+use parts::Spread;
 
 /// The engine of all transform mounts.
 #[derive(Debug)]
@@ -55,6 +56,7 @@ pub struct Transform {
     serials: Serials,
     forms: FormCache,
     lookup: TokenLookup,
+    spread: Spread,
     limits: Limits,
 }
 
@@ -68,6 +70,7 @@ impl Transform {
             serials: Serials::default(),
             forms: FormCache::default(),
             lookup: TokenLookup::default(),
+            spread: Spread::default(),
             limits: Limits::default(),
         }
     }

@@ -2,13 +2,34 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::num::NonZero;
+use std::thread::available_parallelism;
 
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 
 use crate::model::fault::Fault;
 
 /// Parts of one request that are worked on at the same time.
 const AT_ONCE: usize = 2;
+
+/// Whether a batch is worth taking apart: not while others that were keep the cores busy.
+#[derive(Debug)]
+pub(super) struct Spread(Semaphore);
+
+impl Spread {
+    /// For as long as the batch is worked on; none: it goes as a whole.
+    pub(super) fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.0.try_acquire().ok()
+    }
+}
+
+impl Default for Spread {
+    fn default() -> Self {
+        let cores = available_parallelism().map_or(1, NonZero::get);
+        Self(Semaphore::new((cores / AT_ONCE).max(1)))
+    }
+}
 
 /// What comes of the parts, in their order. Those that nobody waits for any more are stopped.
 pub(super) struct Parts<T, Works> {
@@ -99,6 +120,15 @@ mod tests {
         }
         assert_eq!(came, (0..7).collect::<Vec<_>>());
         assert_eq!((alive.load(Ordering::SeqCst), most.load(Ordering::SeqCst)), (0, AT_ONCE));
+    }
+
+    #[test]
+    fn some_batches_are_taken_apart_and_the_next_only_when_one_of_them_is_done() {
+        let spread = Spread::default();
+        let mut turns: Vec<_> = std::iter::from_fn(|| spread.turn()).collect();
+        assert!(!turns.is_empty() && spread.turn().is_none());
+        drop(turns.pop());
+        assert!(spread.turn().is_some());
     }
 
     #[tokio::test]

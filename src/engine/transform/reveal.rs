@@ -55,10 +55,10 @@ struct Part {
 impl Transform {
     pub(super) async fn reveal(&self, op: &ValuesOp, targets: &[Result<Ready, Fault>], work: &mut Work) -> Result<Results, Fault> {
         let opening = Opening { barrier: Arc::clone(&self.tools.barrier), mount: work.mount_id(), now: work.now(), usage: op.usage };
-        let Part { ids, revealed } = if op.items.len() > work.store().tuning().lookup_part {
-            Box::pin(opening.in_parts(&op.items, targets, work.store())).await
-        } else {
-            self.in_one(&opening, &op.items, targets, work.store()).await
+        let large = op.items.len() > work.store().tuning().lookup_part;
+        let Part { ids, revealed } = match large.then(|| self.spread.turn()).flatten() {
+            Some(_turn) => Box::pin(opening.in_parts(&op.items, targets, work.store())).await,
+            None => self.in_one(&opening, &op.items, targets, work.store()).await,
         };
         note_ids(work, &ids);
         let revealed = revealed?;

@@ -14,7 +14,8 @@ pub struct Tuning {
     /// From so many new tokens on, 2 to 1000000, a request copies them in a transaction of its own; a request has 10,000 at most. One alone
     /// always rides with others: its entry holds its digest. 256
     pub lane_from: usize,
-    /// The tokens of a batch that are looked for and opened together, 1 to 10000; two such parts are worked on at the same time. 500
+    /// The tokens of a batch that are looked for and opened together, 1 to 10000; two such parts are worked on at the same time, while cores
+    /// are free. 500
     pub lookup_part: usize,
     /// From so many tokens on, 1 to 1000000, that were made one after the other, a lookup reads them as one stretch. 4
     pub stretch_from: usize,

@@ -39,7 +39,10 @@ impl Client<'_> {
         let (method, body) = if body.is_null() { ("GET", Vec::new()) } else { ("POST", serde_json::to_vec(&body).unwrap()) };
         let request = Request::builder().method(method).uri(format!("{}/v1/{path}", self.address)).header("X-Vault-Token", self.root);
         // A connection that broke says nothing; only answers are held against the server.
-        let mut answer = self.agent.run(request.body(body).unwrap()).ok()?;
+        let Ok(mut answer) = self.agent.run(request.body(body).unwrap()) else {
+            sleep(Duration::from_millis(100));
+            return None;
+        };
         let status = answer.status().as_u16();
         let id = answer.headers().get("x-goldfin-request-id")?.to_str().unwrap().to_owned();
         let text = answer.body_mut().read_to_string().ok()?;

@@ -9,7 +9,7 @@ use crate::model::clock::Timestamp;
 use crate::model::id::{MountId, ROOT_NAMESPACE};
 
 use super::Store;
-use super::control::ControlKey;
+use super::control::{ControlKey, ControlKind, SERVER};
 use super::error::StoreError;
 use super::work::Work;
 
@@ -318,9 +318,14 @@ pub async fn delete_alone(work: &mut Work, mac: &MacKey, accessor: &str) -> Resu
 /// (see [`hold`]) and its token deleted too.
 pub async fn delete_of_account(work: &mut Work, account: &str) -> Result<Vec<String>, StoreError> {
     let transaction = work.transaction().await?;
-    sqlx::query!("SELECT version FROM control WHERE namespace = 0 AND kind = 'account' AND name = $1 FOR UPDATE", account)
-        .fetch_optional(&mut **transaction)
-        .await?;
+    sqlx::query!(
+        "SELECT version FROM control WHERE namespace = 0 AND kind = $1 AND mount = $2 AND name = $3 FOR UPDATE",
+        ControlKind::Account.name(),
+        SERVER.0,
+        account
+    )
+    .fetch_optional(&mut **transaction)
+    .await?;
     let accessors = sqlx::query_scalar!("SELECT accessor FROM auth_token WHERE namespace = 0 AND account = $1", account)
         .fetch_all(&mut **transaction)
         .await?;

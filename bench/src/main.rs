@@ -8,6 +8,7 @@ mod case;
 mod curve;
 mod database;
 mod decide;
+mod ending;
 mod entries;
 mod figures;
 mod growth;
@@ -133,7 +134,7 @@ impl Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    match prepare(&options).and_then(|()| run::run(&options)) {
+    match ending::on_signals().and_then(|()| prepare(&options)).and_then(|()| run::run(&options)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Trouble(text)) => {
             // Nobody is left to be told.

@@ -34,6 +34,8 @@ impl Used {
 #[derive(Debug, Clone, Copy)]
 struct Stat {
     parent: u32,
+    /// It runs no more, and its parent has not asked how it ended.
+    ended: bool,
     own: u64,
     /// Of children that ended and were waited for.
     reaped: u64,
@@ -62,6 +64,11 @@ pub fn used(of: Processes) -> Result<Used, Trouble> {
         return Err(Trouble::new("the measured service is gone"));
     }
     Ok(used)
+}
+
+/// What a process started, itself, and has not ended.
+pub fn children(of: u32) -> Result<Vec<u32>, Trouble> {
+    Ok(all()?.into_iter().filter(|(_, stat)| stat.parent == of && !stat.ended).map(|(id, _)| id).collect())
 }
 
 fn all() -> Result<HashMap<u32, Stat>, Trouble> {
@@ -111,7 +118,8 @@ fn read_stat(text: &str) -> Option<Stat> {
     let (_, rest) = text.rsplit_once(')')?;
     let fields: Vec<&str> = rest.split_whitespace().collect();
     let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
-    Some(Stat { parent: u32::try_from(number(1)?).ok()?, own: number(11)? + number(12)?, reaped: number(13)? + number(14)? })
+    let ended = matches!(*fields.first()?, "Z" | "X");
+    Some(Stat { parent: u32::try_from(number(1)?).ok()?, ended, own: number(11)? + number(12)?, reaped: number(13)? + number(14)? })
 }
 
 #[cfg(test)]
@@ -121,8 +129,18 @@ mod tests {
     #[test]
     fn the_fields_of_proc_are_found() {
         let stat = read_stat("42 (a) b) S 7 42 42 0 -1 4194304 100 0 0 0 11 22 33 44 20 0 1 0 9 1 1").expect("stat");
-        assert_eq!((stat.parent, stat.own, stat.reaped), (7, 33, 77));
+        assert_eq!((stat.parent, stat.ended, stat.own, stat.reaped), (7, false, 33, 77));
+        assert!(read_stat("42 (a) Z 7 42 42 0 -1 4194304 100 0 0 0 11 22 33 44 20").expect("stat").ended);
         assert!(read_stat("42 (a) S").is_none());
+    }
+
+    #[test]
+    fn a_child_is_one_until_it_ends() {
+        let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().expect("cat");
+        assert!(children(std::process::id()).expect("children").contains(&child.id()));
+        drop(child.stdin.take());
+        child.wait().expect("ended");
+        assert!(!children(std::process::id()).expect("children").contains(&child.id()));
     }
 
     #[test]

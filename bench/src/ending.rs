@@ -1,0 +1,44 @@
+//! What a signal ends: everything that the benchmark started, then the benchmark.
+
+use std::collections::HashSet;
+use std::process::exit;
+use std::time::Duration;
+
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::unistd::Pid;
+
+use crate::process;
+use crate::service::PATIENCE;
+use crate::trouble::Trouble;
+use crate::watch::now;
+
+/// Waits for a signal on a thread of its own. To be called before there are other threads: they inherit what is not delivered to them.
+pub fn on_signals() -> Result<(), Trouble> {
+    let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
+    signals.thread_block()?;
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        if let Ok(signal) = signals.wait() {
+            end_all();
+            exit(128 + signal as i32);
+        }
+    })?;
+    Ok(())
+}
+
+/// Asks each child to stop, those too that are just starting, and waits until they are gone.
+fn end_all() {
+    let (began, mut asked) = (now(), HashSet::new());
+    while now().duration_since(began) < PATIENCE {
+        let Ok(children) = process::children(std::process::id()) else { return };
+        if children.is_empty() {
+            return;
+        }
+        for id in children.into_iter().filter_map(|id| i32::try_from(id).ok()) {
+            if asked.insert(id) {
+                // Whoever has just gone needs no asking.
+                drop(kill(Pid::from_raw(id), Signal::SIGTERM));
+            }
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -36,7 +36,7 @@ fn end_all() {
         for id in children.into_iter().filter_map(|id| i32::try_from(id).ok()) {
             if asked.insert(id) {
                 // Whoever has just gone needs no asking.
-                drop(kill(Pid::from_raw(id), Signal::SIGTERM));
+                let _ = kill(Pid::from_raw(id), Signal::SIGTERM);
             }
         }
         std::thread::sleep(Duration::from_millis(20));

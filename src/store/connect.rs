@@ -51,6 +51,9 @@ impl Access {
                 ("idle_in_transaction_session_timeout", "60s"),
                 ("client_min_messages", "warning"),
                 ("plan_cache_mode", "auto"),
+                // What requests ask for has an index. A plan is kept, however the table grows: none may read all of it because it was
+                // small once.
+                ("enable_seqscan", "off"),
             ])
             // Parameters hold ciphertext only, but statements are nobody's business in a log.
             .disable_statement_logging()

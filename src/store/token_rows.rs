@@ -55,10 +55,10 @@ pub async fn find(store: &Store, ids: &[i64]) -> Result<Vec<TokenRow>, StoreErro
 /// Reads stretches where they have `stretch_from` ids on average.
 pub(super) async fn find_on(connection: &mut PgConnection, ids: &[i64], stretch_from: usize) -> Result<Vec<TokenRow>, StoreError> {
     let (first, last) = stretches(ids);
+    // How many there are PostgreSQL cannot know where a subquery gives them. So no plan of one lookup alone seems better to it, and it makes
+    // one for all, where making it took a sixth of its work.
     let rows = if first.len().saturating_mul(stretch_from) <= ids.len() {
-        // The limit tells PostgreSQL, which does not know how long a stretch is, that none is worth reading the table for. How many stretches
-        // a subquery gives it cannot know either: so no plan of one lookup alone seems better to it, and it makes one for all, where making
-        // it took a sixth of its work.
+        // The limit tells PostgreSQL, which does not know how long a stretch is, that none is worth reading the table for.
         sqlx::query_as!(
             Row,
             r#"SELECT t.id AS "id!", t.transformation AS "transformation!", t.subject, t.expires, t.value AS "value!", t.metadata
@@ -74,7 +74,8 @@ pub(super) async fn find_on(connection: &mut PgConnection, ids: &[i64], stretch_
     } else {
         sqlx::query_as!(
             Row,
-            "SELECT id, transformation, subject, expires, value, metadata FROM pii_token WHERE namespace = 0 AND id = ANY ($1)",
+            "SELECT id, transformation, subject, expires, value, metadata FROM pii_token
+             WHERE namespace = 0 AND id = ANY ((SELECT $1::bigint[])::bigint[])",
             ids
         )
         .fetch_all(&mut *connection)
@@ -107,9 +108,13 @@ async fn subjects(connection: &mut PgConnection, rows: &[Row]) -> Result<HashMap
     }
     ids.sort_unstable();
     ids.dedup();
-    let found = sqlx::query_as!(SubjectRow, "SELECT id, wrapped_key, hash FROM subject WHERE namespace = 0 AND id = ANY ($1)", &ids)
-        .fetch_all(connection)
-        .await?;
+    let found = sqlx::query_as!(
+        SubjectRow,
+        "SELECT id, wrapped_key, hash FROM subject WHERE namespace = 0 AND id = ANY ((SELECT $1::bigint[])::bigint[])",
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
     Ok(found.into_iter().map(|subject| (subject.id, subject)).collect())
 }
 

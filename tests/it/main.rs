@@ -21,6 +21,7 @@ mod login;
 mod mixed;
 mod outages;
 mod people;
+mod plans;
 mod policy_convert;
 mod privileges;
 mod quotas;

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::process::exit;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal, kill};
@@ -12,17 +13,28 @@ use crate::service::PATIENCE;
 use crate::trouble::Trouble;
 use crate::watch::now;
 
+static SIGNALLED: AtomicBool = AtomicBool::new(false);
+
 /// Waits for a signal on a thread of its own. To be called before there are other threads: they inherit what is not delivered to them.
 pub fn on_signals() -> Result<(), Trouble> {
     let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
     signals.thread_block()?;
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         if let Ok(signal) = signals.wait() {
+            SIGNALLED.store(true, Ordering::SeqCst);
             end_all();
+            #[expect(clippy::exit, reason = "the main thread waits for answers that come no more")]
             exit(128 + signal as i32);
         }
     })?;
     Ok(())
+}
+
+/// Returns unless a signal came: then whatever else went wrong came of it, and the signal says how the process ends.
+pub fn give_way() {
+    while SIGNALLED.load(Ordering::SeqCst) {
+        std::thread::park();
+    }
 }
 
 /// Asks each child to stop, those too that are just starting, and waits until they are gone.

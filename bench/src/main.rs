@@ -134,7 +134,9 @@ impl Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    match ending::on_signals().and_then(|()| prepare(&options)).and_then(|()| run::run(&options)) {
+    let outcome = ending::on_signals().and_then(|()| prepare(&options)).and_then(|()| run::run(&options));
+    ending::give_way();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Trouble(text)) => {
             // Nobody is left to be told.

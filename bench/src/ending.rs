@@ -5,8 +5,9 @@ use std::process::exit;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::process;
 use crate::service::PATIENCE;
@@ -15,17 +16,25 @@ use crate::watch::now;
 
 static SIGNALLED: AtomicBool = AtomicBool::new(false);
 
-/// Waits for a signal on a thread of its own. To be called before there are other threads: they inherit what is not delivered to them.
+/// Waits for a signal on a thread of its own. It is caught, not blocked: what is blocked stays so in the processes that are started.
 pub fn on_signals() -> Result<(), Trouble> {
-    let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
-    signals.thread_block()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let (mut hangup, mut interrupt, mut terminate) = {
+        let _context = runtime.enter();
+        (signal(SignalKind::hangup())?, signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        if let Ok(signal) = signals.wait() {
-            SIGNALLED.store(true, Ordering::SeqCst);
-            end_all();
-            #[expect(clippy::exit, reason = "the main thread waits for answers that come no more")]
-            exit(128 + signal as i32);
-        }
+        let signal = runtime.block_on(async {
+            tokio::select! {
+                _ = hangup.recv() => SignalKind::hangup(),
+                _ = interrupt.recv() => SignalKind::interrupt(),
+                _ = terminate.recv() => SignalKind::terminate(),
+            }
+        });
+        SIGNALLED.store(true, Ordering::SeqCst);
+        end_all();
+        #[expect(clippy::exit, reason = "the main thread waits for answers that come no more")]
+        exit(128 + signal.as_raw_value());
     })?;
     Ok(())
 }

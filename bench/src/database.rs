@@ -194,7 +194,7 @@ impl Database {
         Ok(Rows { transformation, value })
     }
 
-    /// One commit of these rows under the ids from `first` on, as `pii_token_append` writes them.
+    /// One commit of these rows under the ids from `first` on, as the statement of a group writes them.
     pub async fn insert_raw(&mut self, rows: &Rows, first: i64) -> Result<(), Trouble> {
         let count = rows.value.len();
         let ids: Vec<i64> = (first..).take(count).collect();

@@ -119,7 +119,11 @@ impl WriterConnection {
     /// Appends new tokens and the entries of the requests that made them, in one statement.
     pub async fn append_with_tokens(&mut self, after: &Head, entries: &NewEntries<'_>, tokens: &NewTokens) -> Result<(), StoreError> {
         sqlx::query!(
-            r#"SELECT pii_token_append($14, $15, $16, $17, $18, $19, $20, $21) AS tokens,
+            r#"WITH made AS (
+                   INSERT INTO pii_token (transformation, id, subject, expires, value, metadata, secret)
+                   SELECT * FROM unnest($14::integer[], $15::bigint[], $16::bigint[], $17::timestamptz[], $18::bytea[], $19::bytea[], $20::bytea[])
+               )
+               SELECT CASE WHEN cardinality($21::bigint[]) > 0 THEN subjects_alive($21) END AS alive,
                       ledger_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS entries,
                       CASE WHEN cardinality($22::bigint[]) > 0 THEN ledger_name_subjects($1, $22, $23, $24, $25, $26) END AS names"#,
             after.stream.0,

@@ -136,3 +136,47 @@ fn a_session_setting_of_the_role_does_not_weaken_commits() {
     );
     assert!(refused.unwrap_err().contains("synchronous_commit"));
 }
+
+/// Operators and functions of the names that the ledger's functions use, found first by whoever names no schema.
+const TRAPS: &str = "
+    CREATE SCHEMA trap;
+    GRANT USAGE ON SCHEMA trap TO PUBLIC;
+    DO $do$
+    DECLARE
+        v text[];
+    BEGIN
+        FOREACH v SLICE 1 IN ARRAY ARRAY[
+            ['+', 'bigint', 'integer'], ['=', 'bigint', 'bigint'], ['=', 'integer', 'integer'], ['=', 'bytea', 'bytea'],
+            ['=', 'bigint', 'integer'], ['<>', 'text', 'text'], ['<>', 'integer', 'integer'], ['<=', 'bigint', 'bigint'],
+            ['<', 'bigint', 'integer']] LOOP
+            EXECUTE format($f$CREATE FUNCTION trap.sprung(%1$s, %2$s) RETURNS boolean LANGUAGE plpgsql AS $b$BEGIN RAISE EXCEPTION 'trapped'; END$b$ $f$, v[2], v[3]);
+            EXECUTE format('CREATE OPERATOR trap.%s (FUNCTION = trap.sprung, LEFTARG = %s, RIGHTARG = %s)', v[1], v[2], v[3]);
+            EXECUTE format('ALTER FUNCTION trap.sprung(%s, %s) RENAME TO sprung_%s', v[2], v[3], md5(v::text));
+        END LOOP;
+        FOREACH v SLICE 1 IN ARRAY ARRAY[
+            ['cardinality', 'anyarray', 'integer'], ['current_setting', 'text', 'text'], ['generate_series', 'integer, integer', 'SETOF integer']] LOOP
+            EXECUTE format($f$CREATE FUNCTION trap.%s(%s) RETURNS %s LANGUAGE plpgsql AS $b$BEGIN RAISE EXCEPTION 'trapped'; END$b$ $f$, v[1], v[2], v[3]);
+        END LOOP;
+    END
+    $do$";
+
+#[test]
+fn a_search_path_of_the_caller_leads_the_ledgers_functions_nowhere() {
+    let server = Server::start();
+    server.sql("postgres", TRAPS).unwrap();
+    let trapped = |statement: &str| server.sql("goldfin_app", &format!("SET search_path = trap, pg_catalog, public; {statement}"));
+    for bait in ["SELECT 1::bigint + 1", "SELECT cardinality('{1}'::integer[])"] {
+        assert!(trapped(bait).unwrap_err().contains("trapped"), "{bait}");
+    }
+    let append = |after: &str| {
+        format!(
+            "SELECT ledger_append(stream, {after}, mac, '{{now}}', ARRAY[gen_random_uuid()], '{{a}}', '{{a}}', '{{a}}', '{{a}}', '{{NULL}}', '{{NULL}}', '{{a}}', '{{m}}')
+             FROM ledger_head"
+        )
+    };
+    assert!(trapped(&append("77")).unwrap_err().contains("does not end where the writer believes"));
+    let ends: i64 = server.sql("postgres", "SELECT seq FROM ledger_head").unwrap().parse().unwrap();
+    assert_eq!(trapped(&append("seq")).unwrap(), (ends + 1).to_string());
+    assert_eq!(trapped("SELECT subjects_alive('{}')").unwrap(), "0");
+    assert!(trapped("SELECT subjects_alive('{-1}')").unwrap_err().contains("is erased"));
+}

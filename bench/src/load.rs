@@ -28,6 +28,8 @@ pub struct Bounds {
 #[derive(Debug)]
 pub struct Round {
     pub elapsed: Duration,
+    /// Requests per second, see [`within`].
+    pub rate: f64,
     pub used: Used,
     /// Of every request that was done, in microseconds, sorted.
     pub latencies: Vec<u32>,
@@ -46,6 +48,7 @@ pub struct Lines {
 /// What one connection did.
 struct Done {
     line: Line,
+    answered: f64,
     latencies: Vec<u32>,
     refused: Vec<u32>,
     left: Vec<Left>,
@@ -91,9 +94,10 @@ impl Lines {
                 Arc::clone(questions),
             ));
         }
-        let (mut latencies, mut refused, mut left) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut latencies, mut refused, mut left, mut answered) = (Vec::new(), Vec::new(), Vec::new(), 0.0);
         while let Some(done) = tasks.join_next().await {
             let done = done??;
+            answered += done.answered;
             latencies.extend(done.latencies);
             refused.extend(done.refused);
             left.extend(done.left);
@@ -104,7 +108,7 @@ impl Lines {
         self.prove(&left, questions).await?;
         latencies.sort_unstable();
         refused.sort_unstable();
-        Ok(Round { elapsed, used, latencies, refused })
+        Ok(Round { elapsed, rate: answered / elapsed.min(bounds.time).as_secs_f64(), used, latencies, refused })
     }
 
     async fn prove(&mut self, left: &[Left], questions: &Questions) -> Result<(), Trouble> {
@@ -121,6 +125,12 @@ impl Lines {
     }
 }
 
+/// How much of a request that was answered at `answered` counts in a round that ends at `until`: the share of its time that was in it. So
+/// a round of few long requests says what one of many short ones says.
+pub fn within(sent: Instant, answered: Instant, until: Instant) -> f64 {
+    if answered <= until { 1.0 } else { until.duration_since(sent).as_secs_f64() / answered.duration_since(sent).as_secs_f64() }
+}
+
 async fn ask_on(
     (mut line, door): (Line, Option<Door>),
     case: Case,
@@ -130,28 +140,47 @@ async fn ask_on(
     questions: Arc<Questions>,
 ) -> Result<Done, Trouble> {
     let (mut latencies, mut refused, mut left) = (Vec::new(), Vec::new(), Vec::new());
-    let mut turn = 0;
+    let (mut turn, mut answered) = (0, 0.0);
     loop {
         let ask = questions.ask(case, connection, turn)?;
         let sent = now();
         if sent >= until || left_to_ask.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err() {
-            return Ok(Done { line, latencies, refused, left });
+            return Ok(Done { line, answered, latencies, refused, left });
         }
         if let Some(door) = &door {
             line = door.connect().await?;
         }
         let (status, body) = line.ask(&ask).await?;
-        let took = u32::try_from(now().duration_since(sent).as_micros()).unwrap_or(u32::MAX);
+        let ended = now();
+        let took = u32::try_from(ended.duration_since(sent).as_micros()).unwrap_or(u32::MAX);
         if refusals && matches!(status.as_u16(), 429 | 503) {
             refused.push(took);
             turn += 1;
             continue;
         }
         latencies.push(took);
+        answered += within(sent, ended, until);
         let kept = questions.check(case, connection, turn, status, &body)?;
         if turn % KEPT == 0 {
             left.push(kept);
         }
         turn += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_counts_by_the_share_of_its_time_that_was_in_the_round() {
+        let until = now();
+        let at = |millis| until + Duration::from_millis(millis);
+        assert!((within(until, at(0), at(0)) - 1.0).abs() < f64::EPSILON);
+        assert!((within(until, at(30), at(40)) - 1.0).abs() < f64::EPSILON);
+        assert!((within(until, at(40), at(10)) - 0.25).abs() < 1e-9);
+        // Four in a row of a second take 250 ms each, whenever the round ends.
+        let rate: f64 = (0..4).map(|turn| within(at(turn * 250), at(turn * 250 + 250), at(900))).sum::<f64>() / 0.9;
+        assert!((rate - 4.0).abs() < 1e-9);
     }
 }

@@ -90,7 +90,7 @@ struct Options {
     /// [default: 5, with --quick 7]
     #[arg(long)]
     rounds: Option<usize>,
-    /// Seconds of each case in each round
+    /// Seconds of each case in each round; in the tables it spends them in four turns
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
     /// Only cases whose name begins so; with --levers also levers

@@ -1,7 +1,7 @@
 //! The other side of R5: the same rows by one connection, a thousand a commit, into a copy of the same table beside it.
 
 use crate::database::{Database, Rows};
-use crate::load::{Bounds, Round};
+use crate::load::{Bounds, Round, within};
 use crate::process::{self, Processes};
 use crate::service::Service;
 use crate::trouble::Trouble;
@@ -27,15 +27,27 @@ impl Raw {
     pub async fn round(&mut self, bounds: Bounds) -> Result<Round, Trouble> {
         let before = process::used(self.processes)?;
         let began = now();
-        let mut latencies = Vec::new();
-        while now().duration_since(began) < bounds.time {
+        let until = began + bounds.time;
+        let (mut latencies, mut answered) = (Vec::new(), 0.0);
+        loop {
             let sent = now();
+            if sent >= until {
+                break;
+            }
             self.database.insert_raw(&self.rows, self.next).await?;
-            latencies.push(u32::try_from(now().duration_since(sent).as_micros())?);
+            let ended = now();
+            latencies.push(u32::try_from(ended.duration_since(sent).as_micros())?);
+            answered += within(sent, ended, until);
             self.next += 1000;
         }
         let elapsed = now().duration_since(began);
         latencies.sort_unstable();
-        Ok(Round { elapsed, used: process::used(self.processes)?.since(before), latencies, refused: Vec::new() })
+        Ok(Round {
+            elapsed,
+            rate: answered / bounds.time.as_secs_f64(),
+            used: process::used(self.processes)?.since(before),
+            latencies,
+            refused: Vec::new(),
+        })
     }
 }

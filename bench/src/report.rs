@@ -48,7 +48,7 @@ impl Measured {
         let requests = count(round.latencies.len()).max(1.0);
         let per_request = |micros: u64| f64::from(u32::try_from(micros).unwrap_or(u32::MAX)) / requests;
         Self {
-            rate: requests / round.elapsed.as_secs_f64(),
+            rate: round.rate,
             p50: percentile(&round.latencies, 0.5),
             p99: percentile(&round.latencies, 0.99),
             own: per_request(round.used.own),

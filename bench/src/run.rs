@@ -34,6 +34,10 @@ use crate::trouble::Trouble;
 use crate::verify::Verified;
 use crate::{Curve, Options};
 
+/// A case spends its seconds of a round in so many turns, the sides one after the other in each: what the host does meanwhile comes and goes
+/// within seconds, and is to meet both sides of a comparison.
+const TURNS: u32 = 4;
+
 /// Most requests of one round, whatever its time.
 const MOST_REQUESTS: u64 = 400_000;
 
@@ -166,7 +170,7 @@ async fn measure(options: &Options, service: &Service, idle: u64) -> Result<Told
     let goldfin = find(&mut sides.parties, Side::Goldfin)?;
     told.notes.push(format!("one commit of one row over one connection: {:.0} us", database.commit_latency().await?));
     told.targets.extend(latency(options, &mut database, goldfin).await?);
-    told.targets.extend(beside(goldfin, options.rounds(), Duration::try_from_secs_f64(options.seconds)?).await?);
+    told.targets.extend(beside(goldfin, options.rounds() * 2, Duration::try_from_secs_f64(options.seconds)?).await?);
     told.notes.push(overload(goldfin, Duration::try_from_secs_f64(options.seconds * 2.0)?).await?);
     told.notes.push(format!("tokens at the beginning of the rounds: {present} and, on the side with few, {few}"));
     match sides.naive {
@@ -238,12 +242,13 @@ impl Sides {
 
     /// Round after round of all cases, so that whatever else the machine does meets all of them alike.
     async fn rounds(&mut self, options: &Options, cells: &mut [Cell]) -> Result<(), Trouble> {
-        let bounds = Bounds { time: Duration::try_from_secs_f64(options.seconds)?, requests: MOST_REQUESTS, refusals: false };
+        let time = Duration::try_from_secs_f64(options.seconds)? / TURNS;
+        let bounds = Bounds { time, requests: MOST_REQUESTS, refusals: false };
         for cell in cells.iter() {
             // Caches, prepared statements and connections are there before anything counts.
             self.round(cell, Bounds { time: Duration::from_millis(200), ..bounds }).await?;
         }
-        for _ in 0..options.rounds() {
+        for _ in 0..options.rounds() * usize::try_from(TURNS)? {
             for cell in cells.iter_mut() {
                 let round = self.round(cell, bounds).await?;
                 cell.rounds.push(round);

@@ -1,9 +1,10 @@
 //! Medians and percentiles.
 
-/// The middle one; of an even number, the lower of the two in the middle.
+/// The middle one; of an even number, what is halfway between the two in the middle.
 pub fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
-    figures.get(figures.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
+    let at = |place: usize| figures.get(place).copied().unwrap_or(f64::NAN);
+    (at(figures.len().saturating_sub(1) / 2) + at(figures.len() / 2)) / 2.0
 }
 
 /// The figure below which `share` of the sorted figures lie.
@@ -24,7 +25,7 @@ mod tests {
     #[test]
     fn the_middle_is_found() {
         assert!((median(vec![3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
-        assert!((median(vec![4.0, 1.0, 2.0, 3.0]) - 2.0).abs() < f64::EPSILON);
+        assert!((median(vec![4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < f64::EPSILON);
         assert!(median(Vec::new()).is_nan());
         let sorted: Vec<u32> = (0..100).collect();
         assert!((percentile(&sorted, 0.5) - 50.0).abs() < f64::EPSILON);

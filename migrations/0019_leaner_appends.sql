@@ -1,4 +1,5 @@
--- Each group of requests waits for one call of ledger_append; these make it shorter by a sixth, for one entry and for many.
+-- Each group of requests waits for one call of ledger_append; these make it shorter by a sixth with one entry, by a
+-- twentieth with forty.
 
 -- A check is read from its text for each statement. What these two held, others hold: ledger_claim begins a stream with 0, the trigger
 -- ledger_head_forward lets it only grow, and ledger_append numbers what comes behind it.

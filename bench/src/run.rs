@@ -170,6 +170,7 @@ async fn measure(options: &Options, service: &Service, idle: u64) -> Result<Told
     let goldfin = find(&mut sides.parties, Side::Goldfin)?;
     told.notes.push(format!("one commit of one row over one connection: {:.0} us", database.commit_latency().await?));
     told.targets.extend(latency(options, &mut database, goldfin).await?);
+    // Its p99 is a handful of requests a round.
     told.targets.extend(beside(goldfin, options.rounds() * 2, Duration::try_from_secs_f64(options.seconds)?).await?);
     told.notes.push(overload(goldfin, Duration::try_from_secs_f64(options.seconds * 2.0)?).await?);
     told.notes.push(format!("tokens at the beginning of the rounds: {present} and, on the side with few, {few}"));

@@ -149,9 +149,8 @@ const TRAPS: &str = "
             ['+', 'bigint', 'integer'], ['=', 'bigint', 'bigint'], ['=', 'integer', 'integer'], ['=', 'bytea', 'bytea'],
             ['=', 'bigint', 'integer'], ['<>', 'text', 'text'], ['<>', 'integer', 'integer'], ['<=', 'bigint', 'bigint'],
             ['<', 'bigint', 'integer']] LOOP
-            EXECUTE format($f$CREATE FUNCTION trap.sprung(%1$s, %2$s) RETURNS boolean LANGUAGE plpgsql AS $b$BEGIN RAISE EXCEPTION 'trapped'; END$b$ $f$, v[2], v[3]);
+            EXECUTE format($f$CREATE OR REPLACE FUNCTION trap.sprung(%1$s, %2$s) RETURNS boolean LANGUAGE plpgsql AS $b$BEGIN RAISE EXCEPTION 'trapped'; END$b$ $f$, v[2], v[3]);
             EXECUTE format('CREATE OPERATOR trap.%s (FUNCTION = trap.sprung, LEFTARG = %s, RIGHTARG = %s)', v[1], v[2], v[3]);
-            EXECUTE format('ALTER FUNCTION trap.sprung(%s, %s) RENAME TO sprung_%s', v[2], v[3], md5(v::text));
         END LOOP;
         FOREACH v SLICE 1 IN ARRAY ARRAY[
             ['cardinality', 'anyarray', 'integer'], ['current_setting', 'text', 'text'], ['generate_series', 'integer, integer', 'SETOF integer']] LOOP

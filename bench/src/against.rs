@@ -42,17 +42,16 @@ pub async fn measure(options: &Options) -> Result<Vec<Compared>, Trouble> {
     let mut all: Vec<Compared> =
         builds.iter().map(|build| Compared { name: build.name.clone(), cells: cells.iter().map(empty).collect() }).collect();
     let time = Duration::try_from_secs_f64(options.seconds)?;
-    let bounds = |time| Bounds { time, requests: u64::MAX, refusals: false };
     for (at, cell) in cells.iter().enumerate() {
         for build in &mut builds {
-            build.party.round(cell.case, cell.connections, bounds(time.min(Duration::from_millis(500)))).await?;
+            build.party.round(cell.case, cell.connections, Bounds::lasting(time.min(Duration::from_millis(500)))).await?;
         }
         for round in 0..options.rounds() {
             for place in 0..builds.len() {
                 // Each is first as often as the others.
                 let number = (place + round) % builds.len();
                 let (Some(build), Some(compared)) = (builds.get_mut(number), all.get_mut(number)) else { continue };
-                let measured = Measured::of(&build.party.round(cell.case, cell.connections, bounds(time)).await?);
+                let measured = Measured::of(&build.party.round(cell.case, cell.connections, Bounds::lasting(time)).await?);
                 if let Some(cell) = compared.cells.get_mut(at) {
                     cell.rounds.push(measured);
                 }

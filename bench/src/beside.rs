@@ -18,7 +18,7 @@ const CONNECTIONS: usize = 16;
 
 /// Rounds of single requests alone and rounds with one large request in them, in turn.
 pub async fn beside(party: &mut Party, rounds: usize, time: Duration) -> Result<Vec<Target>, Trouble> {
-    let bounds = Bounds { time, requests: u64::MAX, refusals: false };
+    let bounds = Bounds::lasting(time);
     let mut line = party.connect().await?;
     let encode = party.questions().large_encode()?;
     let (_, answer) = line.ask(&encode).await?;

@@ -42,7 +42,7 @@ pub struct Stage {
 
 /// Rounds of all cases, both nodes in each, behind one that is not counted.
 pub async fn points(options: &Options, grown: &mut Party, little: &mut Party, cases: &[Asked]) -> Result<Vec<Point>, Trouble> {
-    let bounds = Bounds { time: Duration::try_from_secs_f64(options.seconds)?, requests: u64::MAX, refusals: false };
+    let bounds = Bounds::lasting(Duration::try_from_secs_f64(options.seconds)?);
     // What is asked for the first time after a start or a fill is not what is meant.
     for (case, connections) in cases.iter().copied() {
         grown.round(case, connections, bounds).await?;

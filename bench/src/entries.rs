@@ -96,7 +96,7 @@ impl Node {
         questions.add(Case::EntriesOf, ask(&path, vec![leaf.clone(); 100])?);
         let mut party = Party::new(side, door, questions, service.processes()?);
         // Real entries of each kind, for the copies.
-        let bounds = Bounds { time: Duration::from_secs(5), requests: 64, refusals: false };
+        let bounds = Bounds { requests: 64, ..Bounds::lasting(Duration::from_secs(5)) };
         for case in [Case::ReadSecret, Case::Encode] {
             party.round(case, 4, bounds).await?;
         }

@@ -52,7 +52,7 @@ pub async fn measure(options: &Options, database: &mut Database, parties: &mut [
 }
 
 async fn stage(options: &Options, database: &mut Database, parties: &mut [Party]) -> Result<Stage, Trouble> {
-    let bounds = Bounds { time: Duration::try_from_secs_f64(options.seconds)?, requests: u64::MAX, refusals: false };
+    let bounds = Bounds::lasting(Duration::try_from_secs_f64(options.seconds)?);
     let (tokens, size) = (database.tokens().await?, database.tokens_size().await?);
     let (mut rates, mut shares, mut p99s, mut wal) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..options.rounds() {

@@ -148,7 +148,7 @@ async fn rounds(options: &Options, moved: Moved, name: &str, compared: &mut [Com
 
 async fn run(party: &mut Party, half: Half, time: Duration) -> Result<Measured, Trouble> {
     let Half { case, connections, beside } = half;
-    let bounds = Bounds { time, requests: u64::MAX, refusals: false };
+    let bounds = Bounds::lasting(time);
     let round = if beside {
         let (mut line, large) = (party.connect().await?, party.questions().large_encode()?);
         with_large(party, (case, connections), bounds, (&mut line, &large)).await?.0

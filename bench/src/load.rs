@@ -1,5 +1,6 @@
 //! Load: so many connections ask as fast as they are answered, until the time or the number of requests is over.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -15,13 +16,21 @@ use crate::watch::now;
 /// Every so many answers one is kept, to be looked at when the clock has stopped.
 const KEPT: usize = 97;
 
-/// When a round ends, whichever comes first.
+/// What counts of a round, and when it ends, whichever comes first.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
+    /// What comes before, under the same load, and does not count: others had the machine until then, and its caches.
+    pub lead: Duration,
     pub time: Duration,
     pub requests: u64,
     /// Whether 429 and 503 are answers like others; else they stop the benchmark.
     pub refusals: bool,
+}
+
+impl Bounds {
+    pub fn lasting(time: Duration) -> Self {
+        Self { lead: Duration::ZERO, time, requests: u64::MAX, refusals: false }
+    }
 }
 
 /// What one round gave.
@@ -30,8 +39,11 @@ pub struct Round {
     pub elapsed: Duration,
     /// Requests per second, see [`within`].
     pub rate: f64,
+    /// Done, with those in the lead.
+    pub requests: usize,
+    /// By all of these.
     pub used: Used,
-    /// Of every request that was done, in microseconds, sorted.
+    /// Of every request that was done behind the lead, in microseconds, sorted.
     pub latencies: Vec<u32>,
     /// Of every request that was refused with 429 or 503.
     pub refused: Vec<u32>,
@@ -49,6 +61,7 @@ pub struct Lines {
 struct Done {
     line: Line,
     answered: f64,
+    requests: usize,
     latencies: Vec<u32>,
     refused: Vec<u32>,
     left: Vec<Left>,
@@ -83,32 +96,33 @@ impl Lines {
         let left_to_ask = Arc::new(AtomicU64::new(bounds.requests));
         let mut tasks = JoinSet::new();
         let before = process::used(processes)?;
-        let began = now();
+        let from = now() + bounds.lead;
         for (connection, line) in self.open.drain(..connections).enumerate() {
             tasks.spawn(ask_on(
                 (line, self.unkept.then(|| self.door.clone())),
                 case,
                 connection,
-                (began + bounds.time, bounds.refusals),
+                (from..from + bounds.time, bounds.refusals),
                 Arc::clone(&left_to_ask),
                 Arc::clone(questions),
             ));
         }
-        let (mut latencies, mut refused, mut left, mut answered) = (Vec::new(), Vec::new(), Vec::new(), 0.0);
+        let (mut latencies, mut refused, mut left, mut answered, mut requests) = (Vec::new(), Vec::new(), Vec::new(), 0.0, 0);
         while let Some(done) = tasks.join_next().await {
             let done = done??;
             answered += done.answered;
+            requests += done.requests;
             latencies.extend(done.latencies);
             refused.extend(done.refused);
             left.extend(done.left);
             self.open.push(done.line);
         }
-        let elapsed = now().duration_since(began);
+        let elapsed = now().duration_since(from);
         let used = process::used(processes)?.since(before);
         self.prove(&left, questions).await?;
         latencies.sort_unstable();
         refused.sort_unstable();
-        Ok(Round { elapsed, rate: answered / elapsed.min(bounds.time).as_secs_f64(), used, latencies, refused })
+        Ok(Round { elapsed, rate: answered / elapsed.min(bounds.time).as_secs_f64(), requests, used, latencies, refused })
     }
 
     async fn prove(&mut self, left: &[Left], questions: &Questions) -> Result<(), Trouble> {
@@ -125,27 +139,31 @@ impl Lines {
     }
 }
 
-/// How much of a request that was answered at `answered` counts in a round that ends at `until`: the share of its time that was in it. So
-/// a round of few long requests says what one of many short ones says.
-pub fn within(sent: Instant, answered: Instant, until: Instant) -> f64 {
-    if answered <= until { 1.0 } else { until.duration_since(sent).as_secs_f64() / answered.duration_since(sent).as_secs_f64() }
+/// How much of a request counts: the share of its time that was in what is measured. So a round of few long requests says what one of many
+/// short ones says.
+pub fn within(sent: Instant, answered: Instant, measured: &Range<Instant>) -> f64 {
+    if measured.start <= sent && answered <= measured.end {
+        return 1.0;
+    }
+    let inside = answered.min(measured.end).saturating_duration_since(sent.max(measured.start));
+    inside.as_secs_f64() / answered.duration_since(sent).as_secs_f64()
 }
 
 async fn ask_on(
     (mut line, door): (Line, Option<Door>),
     case: Case,
     connection: usize,
-    (until, refusals): (Instant, bool),
+    (measured, refusals): (Range<Instant>, bool),
     left_to_ask: Arc<AtomicU64>,
     questions: Arc<Questions>,
 ) -> Result<Done, Trouble> {
     let (mut latencies, mut refused, mut left) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut turn, mut answered) = (0, 0.0);
+    let (mut turn, mut answered, mut requests) = (0, 0.0, 0);
     loop {
         let ask = questions.ask(case, connection, turn)?;
         let sent = now();
-        if sent >= until || left_to_ask.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err() {
-            return Ok(Done { line, answered, latencies, refused, left });
+        if sent >= measured.end || left_to_ask.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err() {
+            return Ok(Done { line, answered, requests, latencies, refused, left });
         }
         if let Some(door) = &door {
             line = door.connect().await?;
@@ -158,8 +176,11 @@ async fn ask_on(
             turn += 1;
             continue;
         }
-        latencies.push(took);
-        answered += within(sent, ended, until);
+        requests += 1;
+        if ended > measured.start {
+            latencies.push(took);
+            answered += within(sent, ended, &measured);
+        }
         let kept = questions.check(case, connection, turn, status, &body)?;
         if turn % KEPT == 0 {
             left.push(kept);
@@ -173,14 +194,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_counts_by_the_share_of_its_time_that_was_in_the_round() {
-        let until = now();
-        let at = |millis| until + Duration::from_millis(millis);
-        assert!((within(until, at(0), at(0)) - 1.0).abs() < f64::EPSILON);
-        assert!((within(until, at(30), at(40)) - 1.0).abs() < f64::EPSILON);
-        assert!((within(until, at(40), at(10)) - 0.25).abs() < 1e-9);
-        // Four in a row of a second take 250 ms each, whenever the round ends.
-        let rate: f64 = (0..4).map(|turn| within(at(turn * 250), at(turn * 250 + 250), at(900))).sum::<f64>() / 0.9;
+    fn a_request_counts_by_the_share_of_its_time_that_is_measured() {
+        let began = now();
+        let at = |millis| began + Duration::from_millis(millis);
+        let share = |sent, answered| within(at(sent), at(answered), &(at(20)..at(60)));
+        for (sent, answered, counts) in [(20, 20, 1.0), (20, 60, 1.0), (50, 90, 0.25), (10, 30, 0.5), (0, 80, 0.5), (0, 10, 0.0)] {
+            assert!((share(sent, answered) - counts).abs() < 1e-9, "{sent} to {answered}");
+        }
+        // Of four in a row of 250 ms each the rate is four a second, whatever of them is measured.
+        let rate: f64 = (0..4).map(|turn| within(at(turn * 250), at(turn * 250 + 250), &(at(60)..at(960)))).sum::<f64>() / 0.9;
         assert!((rate - 4.0).abs() < 1e-9);
     }
 }

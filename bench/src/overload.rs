@@ -21,7 +21,7 @@ pub async fn overload(party: &mut Party, time: Duration) -> Result<String, Troub
     );
     for case in [Case::Encode, Case::ReadSecret] {
         for (when, connections) in [("before", USUAL), ("under", MANY), ("after", USUAL)] {
-            let bounds = Bounds { time, requests: u64::MAX, refusals: true };
+            let bounds = Bounds { refusals: true, ..Bounds::lasting(time) };
             let round = party.round(case, connections, bounds).await?;
             line(&mut text, case, when, connections, &round);
         }

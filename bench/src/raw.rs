@@ -26,28 +26,26 @@ impl Raw {
 
     pub async fn round(&mut self, bounds: Bounds) -> Result<Round, Trouble> {
         let before = process::used(self.processes)?;
-        let began = now();
-        let until = began + bounds.time;
-        let (mut latencies, mut answered) = (Vec::new(), 0.0);
+        let from = now() + bounds.lead;
+        let measured = from..from + bounds.time;
+        let (mut latencies, mut answered, mut requests) = (Vec::new(), 0.0, 0);
         loop {
             let sent = now();
-            if sent >= until {
+            if sent >= measured.end {
                 break;
             }
             self.database.insert_raw(&self.rows, self.next).await?;
             let ended = now();
-            latencies.push(u32::try_from(ended.duration_since(sent).as_micros())?);
-            answered += within(sent, ended, until);
             self.next += 1000;
+            requests += 1;
+            if ended > measured.start {
+                latencies.push(u32::try_from(ended.duration_since(sent).as_micros())?);
+                answered += within(sent, ended, &measured);
+            }
         }
-        let elapsed = now().duration_since(began);
+        let elapsed = now().duration_since(from);
         latencies.sort_unstable();
-        Ok(Round {
-            elapsed,
-            rate: answered / bounds.time.as_secs_f64(),
-            used: process::used(self.processes)?.since(before),
-            latencies,
-            refused: Vec::new(),
-        })
+        let used = process::used(self.processes)?.since(before);
+        Ok(Round { elapsed, rate: answered / bounds.time.as_secs_f64(), requests, used, latencies, refused: Vec::new() })
     }
 }

@@ -45,7 +45,7 @@ pub struct Target {
 
 impl Measured {
     pub fn of(round: &Round) -> Self {
-        let requests = count(round.latencies.len()).max(1.0);
+        let requests = count(round.requests).max(1.0);
         let per_request = |micros: u64| f64::from(u32::try_from(micros).unwrap_or(u32::MAX)) / requests;
         Self {
             rate: round.rate,

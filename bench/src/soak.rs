@@ -62,7 +62,7 @@ pub async fn measure(options: &Options, minutes: f64) -> Result<Soak, Trouble> {
 }
 
 async fn line(party: &mut Party, process: u32, time: Duration) -> Result<Line, Trouble> {
-    let bounds = Bounds { time, requests: u64::MAX, refusals: true };
+    let bounds = Bounds { refusals: true, ..Bounds::lasting(time) };
     let (mut latencies, mut elapsed) = (Vec::new(), 0.0);
     let mut line = Line { minute: 0.0, rate: 0.0, p99: 0.0, refused: 0, resident: Vec::with_capacity(SAMPLES) };
     for _ in 0..SAMPLES {

@@ -51,6 +51,8 @@ impl Naive {
         }
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
         let mut uvicorn = command(&["-m", "uvicorn", "service:app", "--host", "127.0.0.1", "--port", &port, "--workers", WORKERS])?;
+        // As long as goldfin waits; uvicorn's 5 s are as long as the others' turns may take.
+        uvicorn.args(["--timeout-keep-alive", "75"]);
         uvicorn.args(["--no-access-log", "--log-level", "warning", "--ssl-certfile"]).arg(service.file("certs/server.pem"));
         uvicorn.arg("--ssl-keyfile").arg(service.file("certs/server.key"));
         let mut naive = Self { child: uvicorn.spawn()? };

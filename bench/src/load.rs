@@ -31,6 +31,12 @@ impl Bounds {
     pub fn lasting(time: Duration) -> Self {
         Self { lead: Duration::ZERO, time, requests: u64::MAX, refusals: false }
     }
+
+    /// What is measured of a round that begins now.
+    pub fn measured(self) -> Range<Instant> {
+        let from = now() + self.lead;
+        from..from + self.time
+    }
 }
 
 /// What one round gave.
@@ -96,13 +102,13 @@ impl Lines {
         let left_to_ask = Arc::new(AtomicU64::new(bounds.requests));
         let mut tasks = JoinSet::new();
         let before = process::used(processes)?;
-        let from = now() + bounds.lead;
+        let measured = bounds.measured();
         for (connection, line) in self.open.drain(..connections).enumerate() {
             tasks.spawn(ask_on(
                 (line, self.unkept.then(|| self.door.clone())),
                 case,
                 connection,
-                (from..from + bounds.time, bounds.refusals),
+                (measured.clone(), bounds.refusals),
                 Arc::clone(&left_to_ask),
                 Arc::clone(questions),
             ));
@@ -117,7 +123,7 @@ impl Lines {
             left.extend(done.left);
             self.open.push(done.line);
         }
-        let elapsed = now().duration_since(from);
+        let elapsed = now().duration_since(measured.start);
         let used = process::used(processes)?.since(before);
         self.prove(&left, questions).await?;
         latencies.sort_unstable();

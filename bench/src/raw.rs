@@ -26,8 +26,7 @@ impl Raw {
 
     pub async fn round(&mut self, bounds: Bounds) -> Result<Round, Trouble> {
         let before = process::used(self.processes)?;
-        let from = now() + bounds.lead;
-        let measured = from..from + bounds.time;
+        let measured = bounds.measured();
         let (mut latencies, mut answered, mut requests) = (Vec::new(), 0.0, 0);
         loop {
             let sent = now();
@@ -43,7 +42,7 @@ impl Raw {
                 answered += within(sent, ended, &measured);
             }
         }
-        let elapsed = now().duration_since(from);
+        let elapsed = now().duration_since(measured.start);
         latencies.sort_unstable();
         let used = process::used(self.processes)?.since(before);
         Ok(Round { elapsed, rate: answered / bounds.time.as_secs_f64(), requests, used, latencies, refused: Vec::new() })

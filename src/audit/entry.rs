@@ -90,20 +90,42 @@ pub struct Draft {
     pub changes: Vec<Change>,
 }
 
-/// An entry whose canonical bytes are ready but for its place.
+/// An entry whose canonical bytes are ready but for its place, and what is stored beside them. The rest of its draft is given back at once:
+/// many wait for their commit at the same time, and what they hold grows cold.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    pub draft: Box<Draft>,
     /// With the members of its place in front, once it has one.
     line: String,
     /// Where the members behind `time` begin.
     rest: usize,
+    pub request: RequestId,
+    pub account: String,
+    pub action: Action,
+    pub resource: String,
+    pub decision: Decision,
+    pub subject: Option<[u8; 32]>,
+    pub subjects: Vec<SubjectCount>,
+    /// One in a line.
+    pub changes: Option<String>,
 }
 
 impl Prepared {
-    pub(super) fn new(draft: Box<Draft>, now: Timestamp) -> Self {
-        let line = rest_of(&draft, now);
-        Self { draft, line, rest: 0 }
+    pub(super) fn new(draft: Draft, now: Timestamp) -> Self {
+        let changes: Vec<String> = draft.changes.iter().map(ToString::to_string).collect();
+        let line = rest_of(&draft, &changes, now);
+        let Draft { request, account, action, resource, decision, facts, .. } = draft;
+        Self {
+            line,
+            rest: 0,
+            request,
+            account,
+            action,
+            resource,
+            decision,
+            subject: facts.subject,
+            subjects: facts.subjects,
+            changes: (!changes.is_empty()).then(|| changes.join("\n")),
+        }
     }
 
     /// Gives it a place, in exchange for the one that it may have had.
@@ -217,7 +239,7 @@ impl Line {
     }
 }
 
-fn rest_of(draft: &Draft, now: Timestamp) -> String {
+fn rest_of(draft: &Draft, changes: &[String], now: Timestamp) -> String {
     // Most lines fit, with the place that is put in front.
     let mut line = Line(Vec::with_capacity(896));
     let facts = &draft.facts;
@@ -251,7 +273,7 @@ fn rest_of(draft: &Draft, now: Timestamp) -> String {
     line.optional("login_account", facts.account.as_deref());
     line.optional("target_accessor", facts.accessor.as_deref());
     line.texts("ranges", facts.ranges.iter());
-    line.texts("changes", draft.changes.iter().map(ToString::to_string));
+    line.texts("changes", changes.iter());
     line.number("latency_us", i64::try_from(now.since(draft.received).as_micros()).ok());
     line.0.push(b'}');
     // Every part was text: the names and escapes are ASCII, the rest came from strings.

@@ -224,7 +224,7 @@ mod tests {
             changes: Vec::new(),
         };
         let (done, told) = oneshot::channel();
-        (Item { entry: Prepared::new(Box::new(draft), now), pending: Pending::Nothing, done, tries: 0, link: None }, told)
+        (Item { entry: Prepared::new(draft, now), pending: Pending::Nothing, done, tries: 0, link: None }, told)
     }
 
     /// The accounts of these, whose links must follow each other behind `head`.
@@ -239,7 +239,7 @@ mod tests {
             head.mac = chain::link(&key(), STREAM, head.seq, &head.mac, &link.leaf).to_vec();
             assert_eq!(link.mac[..], head.mac[..]);
         }
-        items.iter().map(|item| item.entry.draft.account.clone()).collect()
+        items.iter().map(|item| item.entry.account.clone()).collect()
     }
 
     #[test]

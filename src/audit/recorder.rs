@@ -185,36 +185,53 @@ impl Recorder {
     ) -> Result<(Result<Reply, Fault>, Receipt), Fault> {
         let (mut races, mut notices) = (0, Vec::new());
         loop {
-            let mut work = new_work();
-            let patience = permit.op().patience();
-            let outcome = match tokio::time::timeout(patience, performer.perform(&permit, &mut work)).await {
-                Ok(outcome) => outcome,
-                Err(_) => Err(Fault::Unavailable("the database does not answer in time")),
-            };
-            notices.append(&mut work.notices);
-            if matches!(outcome, Err(Fault::Conflict(_))) && races < RACES {
-                races += 1;
-                continue;
-            }
-            let effect = self.enter_effect(asked, &permit, work, outcome, races == RACES);
-            let (outcome, receipt) = match told(effect.entered).await {
-                Ok(receipt) => (effect.outcome, receipt),
-                Err(error @ (StoreError::Conflict | StoreError::SubjectGone)) if effect.with_rows => {
-                    let Some(facts) = effect.facts else {
-                        races += 1;
-                        continue;
-                    };
-                    let fault = Fault::from(error);
-                    let draft = self.draft_of(asked, &permit, facts, Err(&fault));
-                    (Err(fault), self.commit(draft, Pending::Nothing).await?)
+            // The work ends with its scope: a future has room for all that is in scope where it waits, also for what was moved away.
+            let effect = {
+                let mut work = new_work();
+                let patience = permit.op().patience();
+                let outcome = match tokio::time::timeout(patience, performer.perform(&permit, &mut work)).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => Err(Fault::Unavailable("the database does not answer in time")),
+                };
+                notices.append(&mut work.notices);
+                if matches!(outcome, Err(Fault::Conflict(_))) && races < RACES {
+                    races += 1;
+                    continue;
                 }
-                Err(error) => return Err(error.into()),
+                self.enter_effect(asked, &permit, work, outcome, races == RACES)
             };
-            if !notices.is_empty() {
-                Box::pin(self.tell(asked, &permit, notices)).await;
+            if !effect.may_lose && notices.is_empty() {
+                // It is not run again: nothing of it waits for the commit but its answer.
+                drop(permit);
+                return Ok((effect.outcome, told(effect.entered).await?));
             }
-            return Ok((outcome, receipt));
+            match Box::pin(self.settle(asked, &permit, effect, &mut notices)).await? {
+                Some(settled) => return Ok(settled),
+                None => races += 1,
+            }
         }
+    }
+
+    /// Waits for the commit of what may lose a race, or has something to tell. None: it has lost, and is to be run again.
+    async fn settle<Op: Operation>(
+        &self,
+        asked: &Asked,
+        permit: &Authorized<Op>,
+        effect: Effect,
+        notices: &mut Vec<Notice>,
+    ) -> Result<Option<(Result<Reply, Fault>, Receipt)>, Fault> {
+        let settled = match told(effect.entered).await {
+            Ok(receipt) => (effect.outcome, receipt),
+            Err(error @ (StoreError::Conflict | StoreError::SubjectGone)) if effect.may_lose => {
+                let Some(facts) = effect.facts else { return Ok(None) };
+                let fault = Fault::from(error);
+                let draft = self.draft_of(asked, permit, facts, Err(&fault));
+                (Err(fault), self.commit(draft, Pending::Nothing).await?)
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.tell(asked, permit, std::mem::take(notices)).await;
+        Ok(Some(settled))
     }
 
     /// Enters what an operation did; its answer is written while that is committed.
@@ -228,10 +245,10 @@ impl Recorder {
     ) -> Effect {
         let (pending, facts) = work.into_parts();
         let pending = if outcome.is_ok() { pending } else { Pending::Nothing };
-        let with_rows = !matches!(pending, Pending::Nothing);
-        let kept = (with_rows && last).then(|| facts.clone());
+        let may_lose = pending.may_lose();
+        let kept = (may_lose && last).then(|| facts.clone());
         let entered = self.enter(self.draft_of(asked, permit, facts, outcome.as_ref()), pending);
-        Effect { entered, outcome: outcome.map(Reply::written), with_rows, facts: kept }
+        Effect { entered, outcome: outcome.map(Reply::written), may_lose, facts: kept }
     }
 
     /// Records what those who watch should know beside what was asked. The request's own entry stands already; a notice that cannot be
@@ -320,7 +337,7 @@ impl Recorder {
     }
 
     fn enter(&self, draft: Box<Draft>, pending: Pending) -> Entered {
-        let entry = Prepared::new(draft, self.clock.now());
+        let entry = Prepared::new(*draft, self.clock.now());
         let (done, committed) = oneshot::channel();
         if !self.entrance.push(Item { entry, pending, done, tries: 0, link: None }) {
             return Err(StoreError::Unavailable("the ledger's queue is full"));
@@ -333,8 +350,8 @@ impl Recorder {
 struct Effect {
     entered: Entered,
     outcome: Result<Reply, Fault>,
-    /// Whether the entry is not alone in its commit.
-    with_rows: bool,
+    /// Whether what it did may lose a race, and is then done again.
+    may_lose: bool,
     /// For the entry of the last failure.
     facts: Option<Box<Facts>>,
 }

@@ -238,17 +238,15 @@ fn fitting(waiting: &VecDeque<Item>, most: usize, enough: Option<usize>) -> usiz
 fn columns(group: &[Item]) -> NewEntries<'_> {
     let mut entries = NewEntries::default();
     for (Item { entry, .. }, link) in group.iter().filter_map(|item| Some((item, item.link.as_ref()?))) {
-        let draft = &entry.draft;
         entries.time.push(link.time.to_date());
-        entries.request.push(draft.request.as_uuid());
-        entries.account.push(&draft.account);
-        entries.action.push(draft.action.name());
-        entries.resource.push(&draft.resource);
-        entries.decision.push(draft.decision.name());
-        entries.subject.push(draft.facts.subject.as_ref().map(<[u8; 32]>::as_slice));
-        entries.named.add(link.seq, link.time, &draft.facts.subjects);
-        let changes: Vec<String> = draft.changes.iter().map(ToString::to_string).collect();
-        entries.change.push((!changes.is_empty()).then(|| changes.join("\n")));
+        entries.request.push(entry.request.as_uuid());
+        entries.account.push(&entry.account);
+        entries.action.push(entry.action.name());
+        entries.resource.push(&entry.resource);
+        entries.decision.push(entry.decision.name());
+        entries.subject.push(entry.subject.as_ref().map(<[u8; 32]>::as_slice));
+        entries.named.add(link.seq, link.time, &entry.subjects);
+        entries.change.push(entry.changes.as_deref());
         entries.body.push(entry.body());
         entries.mac.push(&link.mac);
     }

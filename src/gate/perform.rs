@@ -61,22 +61,30 @@ type Answering<'a> = Pin<Box<dyn Future<Output = Released> + Send + 'a>>;
 impl House {
     /// Takes a request from its decoded form to an answer whose entry is on disk.
     pub(super) async fn answer(&self, mut asked: Asked, mut request: Box<Request>) -> Released {
-        let credential = std::mem::replace(&mut request.credential, Credential::None);
-        let mut caller = self.identify(credential, &request.peer).await;
-        let stranger = caller.who.is_anonymous().then_some(request.peer.address);
-        if let Some(address) = stranger
-            && let Err(fault) = self.strangers.admit(address, asked.received)
-        {
-            return Released::unrecorded(asked.request, fault);
-        }
-        let released = match self.understand(&mut asked, *request, &mut caller) {
-            Ok(call) => self.pass_on(&asked, caller.who, call).await,
-            Err(refusal) => self.refuse(&asked, caller.who, refusal).await,
+        // What is known before is out of scope while the answer is made, and takes no room of its future.
+        let (stranger, answering) = {
+            let credential = std::mem::replace(&mut request.credential, Credential::None);
+            let caller = self.identify(credential, &request.peer).await;
+            let stranger = caller.who.is_anonymous().then_some(request.peer.address);
+            if let Some(address) = stranger
+                && let Err(fault) = self.strangers.admit(address, asked.received)
+            {
+                return Released::unrecorded(asked.request, fault);
+            }
+            (stranger, self.go_on(&mut asked, *request, caller))
         };
+        let released = answering.await;
         if let Some(address) = stranger {
             self.strangers.saw(address, &released);
         }
         released
+    }
+
+    fn go_on<'a>(&'a self, asked: &'a mut Asked, request: Request, mut caller: Caller) -> Answering<'a> {
+        match self.understand(asked, request, &mut caller) {
+            Ok(call) => self.pass_on(asked, caller.who, call),
+            Err(refusal) => self.refuse(asked, caller.who, refusal),
+        }
     }
 
     /// All that is asked of a request before an engine reads it. Waits for nothing.

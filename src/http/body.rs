@@ -89,8 +89,7 @@ where
     }
     let most = claimed.unwrap_or(limit);
     let begun = clock::instant();
-    // Boxed: what has no body is not to pay for its size.
-    let reading = Box::pin(fill(body, most, begun, limits, budget, &mut held));
+    let reading = fill(body, most, begun, limits, budget, &mut held);
     let mut buffer = match tokio::time::timeout_at(begun + limits.body_timeout, reading).await {
         Ok(buffer) => buffer?,
         Err(_) => return Err(Malformed::BodyIncomplete),

@@ -281,7 +281,9 @@ impl<A: Answers> Line<A> {
                 self.leave(incoming);
                 (Err(malformed), nothing(), None)
             }
-            Ok(wanted) => match body::read(incoming, body::limit(&wanted.path.path), limits, &self.shared.budget).await {
+            Ok(wanted) if incoming.is_end_stream() => (Ok(wanted), nothing(), None),
+            // Boxed: what has no body is not to pay for its size.
+            Ok(wanted) => match Box::pin(body::read(incoming, body::limit(&wanted.path.path), limits, &self.shared.budget)).await {
                 Ok((body, held)) => (Ok(wanted), body, Some(held)),
                 Err(malformed) => {
                     self.pulse.leave_unread();

@@ -57,10 +57,7 @@ pub fn node_hash(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
 /// Lower-case hexadecimal. Not for secrets: its time depends on nothing, but its answer is an ordinary `String`.
 pub fn hex(bytes: &[u8]) -> String {
     let nibble = |value: u8| value + b'0' + 39 * u8::from(value > 9);
-    let mut text = Vec::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        text.extend_from_slice(&[nibble(byte >> 4), nibble(byte & 15)]);
-    }
+    let text = bytes.iter().flat_map(|byte| [nibble(byte >> 4), nibble(byte & 15)]).collect();
     // It is ASCII.
     String::from_utf8(text).unwrap_or_default()
 }

@@ -200,7 +200,7 @@ impl Recorder {
                 }
                 self.enter_effect(asked, &permit, work, outcome, races == RACES)
             };
-            if !effect.may_lose && notices.is_empty() {
+            if !effect.with_rows && notices.is_empty() {
                 // It is not run again: nothing of it waits for the commit but its answer.
                 drop(permit);
                 return Ok((effect.outcome, told(effect.entered).await?));
@@ -222,7 +222,7 @@ impl Recorder {
     ) -> Result<Option<(Result<Reply, Fault>, Receipt)>, Fault> {
         let settled = match told(effect.entered).await {
             Ok(receipt) => (effect.outcome, receipt),
-            Err(error @ (StoreError::Conflict | StoreError::SubjectGone)) if effect.may_lose => {
+            Err(error @ (StoreError::Conflict | StoreError::SubjectGone)) if effect.with_rows => {
                 let Some(facts) = effect.facts else { return Ok(None) };
                 let fault = Fault::from(error);
                 let draft = self.draft_of(asked, permit, facts, Err(&fault));
@@ -245,10 +245,10 @@ impl Recorder {
     ) -> Effect {
         let (pending, facts) = work.into_parts();
         let pending = if outcome.is_ok() { pending } else { Pending::Nothing };
-        let may_lose = pending.may_lose();
-        let kept = (may_lose && last).then(|| facts.clone());
+        let with_rows = !matches!(pending, Pending::Nothing);
+        let kept = (with_rows && last).then(|| facts.clone());
         let entered = self.enter(self.draft_of(asked, permit, facts, outcome.as_ref()), pending);
-        Effect { entered, outcome: outcome.map(Reply::written), may_lose, facts: kept }
+        Effect { entered, outcome: outcome.map(Reply::written), with_rows, facts: kept }
     }
 
     /// Records what those who watch should know beside what was asked. The request's own entry stands already; a notice that cannot be
@@ -350,8 +350,8 @@ impl Recorder {
 struct Effect {
     entered: Entered,
     outcome: Result<Reply, Fault>,
-    /// Whether what it did may lose a race, and is then done again.
-    may_lose: bool,
+    /// Whether the entry is not alone in its commit: what it did may lose a race, and is then done again.
+    with_rows: bool,
     /// For the entry of the last failure.
     facts: Option<Box<Facts>>,
 }

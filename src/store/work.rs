@@ -26,18 +26,6 @@ pub enum Pending {
     Transaction(Box<Transaction>),
 }
 
-impl Pending {
-    /// Whether another commit can be in its way: of what it has read, or of an erasure of one of its subjects.
-    #[must_use]
-    pub fn may_lose(&self) -> bool {
-        match self {
-            Self::Nothing => false,
-            Self::Tokens(tokens) => tokens.subject.iter().any(Option::is_some),
-            Self::Transaction(_) => true,
-        }
-    }
-}
-
 #[derive(Debug)]
 pub struct Work {
     store: Store,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use hyper::body::Bytes;
 use hyper::header::HeaderValue;
 use hyper::{Method, StatusCode, Uri};
+use memchr::memmem;
 use serde_json::{Value, json};
 
 use crate::line::Ask;
@@ -228,8 +229,8 @@ impl Questions {
         }
         let mut rest = text;
         for held in &question.holds {
-            match rest.split_once(held.as_str()) {
-                Some((_, after)) => rest = after,
+            match behind(rest, held) {
+                Some(after) => rest = after,
                 None => return wrong("the answer does not hold what it should"),
             }
         }
@@ -303,7 +304,12 @@ pub fn encoded_tokens(body: &[u8]) -> Result<Vec<String>, Trouble> {
 
 /// Whether `text` holds these, in this order.
 pub fn holds_all(text: &str, held: &[String]) -> bool {
-    held.iter().try_fold(text, |rest, held| rest.split_once(held.as_str()).map(|(_, after)| after)).is_some()
+    held.iter().try_fold(text, |rest, held| behind(rest, held)).is_some()
+}
+
+/// What comes after `held`. The client's time is part of what it measures: an answer may hold a thousand of these.
+fn behind<'a>(text: &'a str, held: &str) -> Option<&'a str> {
+    memmem::find(text.as_bytes(), held.as_bytes()).and_then(|at| text.get(at + held.len()..))
 }
 
 fn decoded(value: &str) -> String {
@@ -346,6 +352,13 @@ mod tests {
         assert!(!check(Case::Decode, 1, StatusCode::SERVICE_UNAVAILABLE, r#"{"data":{"decoded_value":"900-00-0001"}}"#));
         assert!(!check(Case::ReadSecret, 0, StatusCode::OK, r#"{"password":"synthetic-password-of-the-benchmark-000001"}"#));
         assert!(!check(Case::WriteSecret, 0, StatusCode::OK, "{}"));
+    }
+
+    #[test]
+    fn what_is_held_stands_in_its_order() {
+        let holds = |held: &[&str]| holds_all("one two one", &held.iter().map(|&held| held.to_owned()).collect::<Vec<_>>());
+        assert!(holds(&["one", "two", "one"]) && holds(&[]));
+        assert!(!holds(&["two", "one", "one"]) && !holds(&["two", "two"]));
     }
 
     #[test]

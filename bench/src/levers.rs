@@ -191,22 +191,37 @@ impl Compared {
 /// Medians over the rounds; the ratio is the median of the ratios within the rounds.
 pub fn table(all: &[Compared]) -> String {
     let mut text = format!(
-        "{:<12} {:<20} {:<20} {:>5} {:>11} {:>9} {:>11} {:>9} {:>7}\n{:<59} {:>21} {:>21}\n",
-        "lever", "without it", "case", "conn", "values/s", "p99 us", "values/s", "p99 us", "ratio", "", "with it", "without it"
+        "{:<12} {:<20} {:<20} {:>5} {:>11} {:>9} {:>9} {:>11} {:>9} {:>9} {:>7}\n{:<60} {:>31} {:>31}\n",
+        "lever",
+        "without it",
+        "case",
+        "conn",
+        "values/s",
+        "p99 us",
+        "max us",
+        "values/s",
+        "p99 us",
+        "max us",
+        "ratio",
+        "",
+        "with it",
+        "without it"
     );
     for one in all {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "{:<12} {:<20} {:<20} {:>5} {:>11.0} {:>9.0} {:>11.0} {:>9.0} {:>7.2}",
+            "{:<12} {:<20} {:<20} {:>5} {:>11.0} {:>9.0} {:>9.0} {:>11.0} {:>9.0} {:>9.0} {:>7.2}",
             one.lever,
             one.moved.without(),
             one.halves.0.name(),
             one.connections(),
             one.of(|(with, _)| with.rate),
             one.of(|(with, _)| with.p99),
+            one.of(|(with, _)| with.max),
             one.of(|(_, without)| without.rate),
             one.of(|(_, without)| without.p99),
+            one.of(|(_, without)| without.max),
             one.of(|(with, without)| with.rate / without.rate)
         );
     }
@@ -219,7 +234,7 @@ pub fn json(all: &[Compared]) -> Value {
             .rounds
             .iter()
             .map(measured)
-            .map(|round| json!({ "values_per_second": round.rate, "p50_us": round.p50, "p99_us": round.p99, "own_us": round.own, "postgres_us": round.postgres }))
+            .map(|round| json!({ "values_per_second": round.rate, "p50_us": round.p50, "p99_us": round.p99, "max_us": round.max, "own_us": round.own, "postgres_us": round.postgres }))
             .collect();
         json!({ "case": half.name(), "connections": half.connections, "rounds": rounds })
     };
@@ -242,7 +257,7 @@ mod tests {
 
     #[test]
     fn the_ratio_is_made_within_a_round() {
-        let measured = |rate| Measured { rate, p50: 1.0, p99: 2.0, own: 3.0, postgres: 4.0 };
+        let measured = |rate| Measured { rate, p50: 1.0, p99: 2.0, max: 2.0, own: 3.0, postgres: 4.0 };
         let rounds = [(100.0, 50.0), (1000.0, 500.0), (30.0, 10.0)].map(|(with, without)| (measured(with), measured(without)));
         let one =
             Compared { lever: "batches", moved: Moved::Asked, halves: (half(BatchEncode, 4), half(Encode, 64)), rounds: rounds.into() };

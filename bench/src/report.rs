@@ -26,6 +26,8 @@ pub struct Measured {
     pub rate: f64,
     pub p50: f64,
     pub p99: f64,
+    /// Of the slowest request.
+    pub max: f64,
     /// CPU microseconds per request.
     pub own: f64,
     pub postgres: f64,
@@ -51,6 +53,7 @@ impl Measured {
             rate: round.rate,
             p50: percentile(&round.latencies, 0.5),
             p99: percentile(&round.latencies, 0.99),
+            max: percentile(&round.latencies, 1.0),
             own: per_request(round.used.own),
             postgres: per_request(round.used.postgres),
         }
@@ -220,7 +223,7 @@ mod tests {
     use super::*;
 
     fn cell(case: Case, rates: &[f64]) -> Cell {
-        let rounds = rates.iter().map(|&rate| Measured { rate, p50: 1.0, p99: 2.0, own: 3.0, postgres: 4.0 }).collect();
+        let rounds = rates.iter().map(|&rate| Measured { rate, p50: 1.0, p99: 2.0, max: 2.0, own: 3.0, postgres: 4.0 }).collect();
         Cell { side: Side::Goldfin, case, connections: 64, rounds }
     }
 

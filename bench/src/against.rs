@@ -94,8 +94,8 @@ pub fn table(all: &[Compared]) -> String {
                 cell.median(|round| round.rate),
                 cell.median(|round| round.p50),
                 cell.median(|round| round.p99),
-                cell.median(|round| round.own),
-                cell.median(|round| round.postgres),
+                cell.median(|round| round.takes.own),
+                cell.median(|round| round.takes.postgres),
                 cell.ratio(usual, |round| round.rate)
             );
         }

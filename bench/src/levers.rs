@@ -234,7 +234,7 @@ pub fn json(all: &[Compared]) -> Value {
             .rounds
             .iter()
             .map(measured)
-            .map(|round| json!({ "values_per_second": round.rate, "p50_us": round.p50, "p99_us": round.p99, "max_us": round.max, "own_us": round.own, "postgres_us": round.postgres }))
+            .map(|round| json!({ "values_per_second": round.rate, "p50_us": round.p50, "p99_us": round.p99, "max_us": round.max, "own_us": round.takes.own, "postgres_us": round.takes.postgres }))
             .collect();
         json!({ "case": half.name(), "connections": half.connections, "rounds": rounds })
     };
@@ -254,10 +254,11 @@ pub fn json(all: &[Compared]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Takes;
 
     #[test]
     fn the_ratio_is_made_within_a_round() {
-        let measured = |rate| Measured { rate, p50: 1.0, p99: 2.0, max: 2.0, own: 3.0, postgres: 4.0 };
+        let measured = |rate| Measured { rate, p50: 1.0, p99: 2.0, max: 2.0, takes: Takes::default() };
         let rounds = [(100.0, 50.0), (1000.0, 500.0), (30.0, 10.0)].map(|(with, without)| (measured(with), measured(without)));
         let one =
             Compared { lever: "batches", moved: Moved::Asked, halves: (half(BatchEncode, 4), half(Encode, 64)), rounds: rounds.into() };

@@ -42,7 +42,7 @@ fn line(text: &mut String, case: Case, when: &str, connections: usize, round: &R
         percentile(&round.latencies, 0.5),
         percentile(&round.latencies, 0.99),
         percentile(&round.latencies, 1.0),
-        Measured::of(round).own,
+        Measured::of(round).takes.own,
         round.refused.len(),
         refusal,
     );

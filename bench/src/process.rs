@@ -1,4 +1,5 @@
-//! What processes have used, read from /proc: CPU time and resident memory of goldfin and of everything that it started.
+//! What processes have used, read from /proc: CPU time and resident memory of goldfin and of everything that it started, and what the
+//! machine had left.
 
 use std::collections::HashMap;
 use std::fs;
@@ -23,11 +24,23 @@ pub struct Used {
     pub own: u64,
     /// Of all sessions, also those that have ended.
     pub postgres: u64,
+    /// Of this process, the load client.
+    pub client: u64,
+    /// Of all cores: what Linux charges no process for, network and disk for the most, and what the host took.
+    pub interrupts: u64,
+    /// Of all cores, without work or waiting for the disk.
+    pub idle: u64,
 }
 
 impl Used {
     pub fn since(self, before: Self) -> Self {
-        Self { own: self.own.saturating_sub(before.own), postgres: self.postgres.saturating_sub(before.postgres) }
+        Self {
+            own: self.own.saturating_sub(before.own),
+            postgres: self.postgres.saturating_sub(before.postgres),
+            client: self.client.saturating_sub(before.client),
+            interrupts: self.interrupts.saturating_sub(before.interrupts),
+            idle: self.idle.saturating_sub(before.idle),
+        }
     }
 }
 
@@ -49,8 +62,8 @@ pub fn resident_with_children(id: u32) -> Result<u64, Trouble> {
 
 /// What they have used so far.
 pub fn used(of: Processes) -> Result<Used, Trouble> {
-    let all = all()?;
-    let mut used = Used::default();
+    let (all, this) = (all()?, std::process::id());
+    let mut used = of_no_process(&fs::read_to_string("/proc/stat")?)?;
     for (&id, stat) in &all {
         let micros = (stat.own + stat.reaped) * MICROS_PER_TICK;
         if is_of(&all, id, of.postgres) {
@@ -58,6 +71,8 @@ pub fn used(of: Processes) -> Result<Used, Trouble> {
         } else if of.own.is_some_and(|own| is_of(&all, id, own)) {
             // What it waited for may have been PostgreSQL, of an earlier start.
             used.own += stat.own * MICROS_PER_TICK;
+        } else if id == this {
+            used.client = stat.own * MICROS_PER_TICK;
         }
     }
     if of.own.is_some_and(|own| !all.contains_key(&own)) {
@@ -113,6 +128,16 @@ fn stat(id: u32) -> Option<Stat> {
     read_stat(&fs::read_to_string(format!("/proc/{id}/stat")).ok()?)
 }
 
+/// proc(5), the line of all cores: user, nice, system, idle, iowait, irq, softirq, steal and others, in ticks.
+fn of_no_process(text: &str) -> Result<Used, Trouble> {
+    let ticks: Vec<u64> = text.lines().next().unwrap_or_default().split_whitespace().skip(1).map_while(|one| one.parse().ok()).collect();
+    let [_, _, _, idle, waiting, hard, soft, stolen, ..] = ticks[..] else {
+        return Err(Trouble::new("/proc/stat does not tell how the cores spent their time"));
+    };
+    let micros = |ticks: u64| ticks * MICROS_PER_TICK;
+    Ok(Used { interrupts: micros(hard + soft + stolen), idle: micros(idle + waiting), ..Used::default() })
+}
+
 /// proc(5). The name of the program is in parentheses and may itself hold some.
 fn read_stat(text: &str) -> Option<Stat> {
     let (_, rest) = text.rsplit_once(')')?;
@@ -132,6 +157,13 @@ mod tests {
         assert_eq!((stat.parent, stat.ended, stat.own, stat.reaped), (7, false, 33, 77));
         assert!(read_stat("42 (a) Z 7 42 42 0 -1 4194304 100 0 0 0 11 22 33 44 20").expect("stat").ended);
         assert!(read_stat("42 (a) S").is_none());
+    }
+
+    #[test]
+    fn what_waits_for_the_disk_is_idle_too() {
+        let used = of_no_process("cpu  1 2 3 40 5 6 7 8 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n").expect("used");
+        assert_eq!((used.idle, used.interrupts), (450_000, 210_000));
+        assert!(of_no_process("cpu  1 2 3 4 5").is_err() && of_no_process("").is_err());
     }
 
     #[test]

@@ -28,9 +28,19 @@ pub struct Measured {
     pub p99: f64,
     /// Of the slowest request.
     pub max: f64,
-    /// CPU microseconds per request.
+    pub takes: Takes,
+}
+
+/// Whose CPU a request takes, and what is left of the cores, in microseconds of one core per request. Their sum is about the number of
+/// cores by the rate, so it says where the rate comes from.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Takes {
     pub own: f64,
     pub postgres: f64,
+    pub client: f64,
+    /// What no process is charged for.
+    pub interrupts: f64,
+    pub idle: f64,
 }
 
 /// One of the ratios of the design, with what must be and what is wanted.
@@ -43,6 +53,15 @@ pub struct Target {
     pub wanted: f64,
     /// Smaller is better.
     pub at_most: bool,
+    /// What a request takes of the cores, and one of the other side, where the target compares their rates.
+    pub why: Option<[Takes; 2]>,
+}
+
+impl Takes {
+    fn sum(self) -> String {
+        let Self { own, postgres, client, interrupts, idle } = self;
+        format!("{own:.0} + {postgres:.0} + {client:.0} + {interrupts:.0} + {idle:.0}")
+    }
 }
 
 impl Measured {
@@ -54,8 +73,13 @@ impl Measured {
             p50: percentile(&round.latencies, 0.5),
             p99: percentile(&round.latencies, 0.99),
             max: percentile(&round.latencies, 1.0),
-            own: per_request(round.used.own),
-            postgres: per_request(round.used.postgres),
+            takes: Takes {
+                own: per_request(round.used.own),
+                postgres: per_request(round.used.postgres),
+                client: per_request(round.used.client),
+                interrupts: per_request(round.used.interrupts),
+                idle: per_request(round.used.idle),
+            },
         }
     }
 }
@@ -63,6 +87,16 @@ impl Measured {
 impl Cell {
     pub fn median(&self, figure: impl Fn(&Measured) -> f64) -> f64 {
         median(self.rounds.iter().map(figure).collect())
+    }
+
+    pub fn takes(&self) -> Takes {
+        Takes {
+            own: self.median(|round| round.takes.own),
+            postgres: self.median(|round| round.takes.postgres),
+            client: self.median(|round| round.takes.client),
+            interrupts: self.median(|round| round.takes.interrupts),
+            idle: self.median(|round| round.takes.idle),
+        }
     }
 
     /// The median of the ratios of each round to the same round of `other`.
@@ -74,7 +108,13 @@ impl Cell {
         let rounds: Vec<Value> = self
             .rounds
             .iter()
-            .map(|round| json!({ "rate": round.rate, "p50_us": round.p50, "p99_us": round.p99, "own_us": round.own, "postgres_us": round.postgres }))
+            .map(|round| {
+                let Takes { own, postgres, client, interrupts, idle } = round.takes;
+                json!({
+                    "rate": round.rate, "p50_us": round.p50, "p99_us": round.p99,
+                    "own_us": own, "postgres_us": postgres, "client_us": client, "interrupts_us": interrupts, "idle_us": idle,
+                })
+            })
             .collect();
         json!({ "side": self.side.name(), "case": self.case.name(), "connections": self.connections, "values": self.case.values(), "rounds": rounds })
     }
@@ -82,11 +122,6 @@ impl Cell {
 
 pub fn find(cells: &[Cell], side: Side, case: Case, connections: usize) -> Option<&Cell> {
     cells.iter().find(|cell| cell.side == side && cell.case == case && cell.connections == connections)
-}
-
-/// The ratio of two rates. `None` where a side of it was not run.
-fn rates(cells: &[Cell], (side, case): (Side, Case), (other, its_case): (Side, Case), connections: usize) -> Option<f64> {
-    Some(find(cells, side, case, connections)?.ratio(find(cells, other, its_case, connections)?, |round| round.rate))
 }
 
 /// The targets that compare rates, as far as their cases were run.
@@ -119,7 +154,9 @@ pub fn throughput_targets(cells: &[Cell]) -> Vec<Target> {
         .into_iter()
         .filter_map(|(id, one, other, connections, must, wanted)| {
             let what = format!("{} / {}, {connections} conn.", named(one), named(other));
-            Some(Target { id, what, measured: rates(cells, one, other, connections)?, must, wanted, at_most: false })
+            let (own, its) = (find(cells, one.0, one.1, connections)?, find(cells, other.0, other.1, connections)?);
+            let why = Some([own.takes(), its.takes()]);
+            Some(Target { why, ..Target::at_least(id, what, own.ratio(its, |round| round.rate), must, wanted) })
         })
         .collect()
 }
@@ -127,17 +164,18 @@ pub fn throughput_targets(cells: &[Cell]) -> Vec<Target> {
 /// The table of all cells.
 pub fn table(cells: &[Cell]) -> String {
     let mut text = format!(
-        "{:<14} {:<14} {:>5} {:>10} {:>11} {:>9} {:>9} {:>10} {:>10} {:>9}\n",
-        "case", "side", "conn", "req/s", "values/s", "p50 us", "p99 us", "CPU own us", "CPU PG us", "/ fixed"
+        "{:<14} {:<14} {:>5} {:>8} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>6} {:>8} {:>8}\n",
+        "case", "side", "conn", "req/s", "values/s", "p50 us", "p99 us", "own us", "PG us", "client", "irq", "idle", "/ fixed"
     );
     for cell in cells {
         let rate = cell.median(|round| round.rate);
         let ratio = find(cells, Side::Goldfin, Case::Fixed, cell.connections)
             .filter(|_| cell.side == Side::Goldfin && cell.case != Case::Fixed && cell.case.values() == 1);
+        let takes = cell.takes();
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "{:<14} {:<14} {:>5} {:>10.0} {:>11.0} {:>9.0} {:>9.0} {:>10.1} {:>10.1} {:>9}",
+            "{:<14} {:<14} {:>5} {:>8.0} {:>9.0} {:>8.0} {:>8.0} {:>8.1} {:>8.1} {:>8.1} {:>6.1} {:>8.1} {:>8}",
             cell.case.name(),
             cell.side.name(),
             cell.connections,
@@ -145,8 +183,11 @@ pub fn table(cells: &[Cell]) -> String {
             rate * count(cell.case.values()),
             cell.median(|round| round.p50),
             cell.median(|round| round.p99),
-            cell.median(|round| round.own),
-            cell.median(|round| round.postgres),
+            takes.own,
+            takes.postgres,
+            takes.client,
+            takes.interrupts,
+            takes.idle,
             ratio.map_or_else(String::new, |fixed| format!("{:.3}", cell.ratio(fixed, |round| round.rate))),
         );
     }
@@ -173,11 +214,11 @@ pub fn targets_table(targets: &[Target]) -> String {
 
 impl Target {
     pub fn at_most(id: &'static str, what: impl Into<String>, measured: f64, must: f64, wanted: f64) -> Self {
-        Self { id, what: what.into(), measured, must, wanted, at_most: true }
+        Self { id, what: what.into(), measured, must, wanted, at_most: true, why: None }
     }
 
     pub fn at_least(id: &'static str, what: impl Into<String>, measured: f64, must: f64, wanted: f64) -> Self {
-        Self { id, what: what.into(), measured, must, wanted, at_most: false }
+        Self { id, what: what.into(), measured, must, wanted, at_most: false, why: None }
     }
 
     /// Whether it is as good as wanted.
@@ -197,13 +238,20 @@ impl Target {
     }
 }
 
-/// What falls short of what is wanted, in one line each.
+/// What falls short of what is wanted, in one line each, with what both sides of a ratio take.
 pub fn shortfalls(targets: &[Target]) -> String {
     let mut text = String::new();
     for target in targets.iter().filter(|target| !target.as_wanted()) {
-        let _ = writeln!(text, "{}: {} is {:.3}, wanted {}", target.id, target.what, target.measured, target.wanted);
+        let why = target.why.map_or_else(String::new, |[own, other]| format!(": {} against {}", own.sum(), other.sum()));
+        let _ = writeln!(text, "{}: {} is {:.3}, wanted {}{why}", target.id, target.what, target.measured, target.wanted);
     }
-    if text.is_empty() { "everything is as wanted\n".to_owned() } else { format!("short of what is wanted:\n{text}") }
+    if text.is_empty() {
+        return "everything is as wanted\n".to_owned();
+    }
+    format!(
+        "short of what is wanted; behind a colon what a request takes of the cores, in us: service + PostgreSQL + load client + interrupts + idle\n\
+         {text}why: docs/performance.md, \"What misses its target\"\n"
+    )
 }
 
 /// Everything; `more` beside the cells and the targets.
@@ -223,7 +271,8 @@ mod tests {
     use super::*;
 
     fn cell(case: Case, rates: &[f64]) -> Cell {
-        let rounds = rates.iter().map(|&rate| Measured { rate, p50: 1.0, p99: 2.0, max: 2.0, own: 3.0, postgres: 4.0 }).collect();
+        let takes = Takes { own: 3.0, postgres: 4.0, client: 5.0, interrupts: 6.0, idle: 7.0 };
+        let rounds = rates.iter().map(|&rate| Measured { rate, p50: 1.0, p99: 2.0, max: 2.0, takes }).collect();
         Cell { side: Side::Goldfin, case, connections: 64, rounds }
     }
 
@@ -233,5 +282,15 @@ mod tests {
         let targets = throughput_targets(&cells);
         assert_eq!(targets.len(), 1);
         assert!(targets.iter().all(|target| (target.measured - 0.5).abs() < 1e-9 && target.verdict() == "as wanted"));
+        assert_eq!(shortfalls(&targets), "everything is as wanted\n");
+    }
+
+    #[test]
+    fn what_falls_short_says_what_both_sides_take() {
+        let targets = throughput_targets(&[cell(Case::Fixed, &[100.0]), cell(Case::ReadSecret, &[30.0])]);
+        let told = shortfalls(&targets);
+        assert!(told.contains("is 0.300, wanted 0.45: 3 + 4 + 5 + 6 + 7 against 3 + 4 + 5 + 6 + 7\n"), "{told}");
+        let latency = shortfalls(&[Target::at_most("R9", "encode", 1.4, 1.5, 1.2)]);
+        assert!(latency.contains("R9: encode is 1.400, wanted 1.2\n"), "{latency}");
     }
 }

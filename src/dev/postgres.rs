@@ -38,7 +38,7 @@ const LONGEST_SOCKET_PATH: usize = 107;
 /// Recovery after a kill replays at most what `max_wal_size` allows.
 const START_PATIENCE: Duration = Duration::from_secs(120);
 
-const SETTINGS: [&str; 13] = [
+const SETTINGS: [&str; 14] = [
     "listen_addresses=",
     "fsync=on",
     "full_page_writes=on",
@@ -46,6 +46,8 @@ const SETTINGS: [&str; 13] = [
     "shared_buffers=128MB",
     "max_connections=60",
     "max_wal_size=2GB",
+    // Else Linux gathers what sessions write for half a minute, and then commits wait while it is flushed.
+    "backend_flush_after=2MB",
     "jit=off",
     "timezone=UTC",
     "log_timezone=UTC",

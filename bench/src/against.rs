@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::Options;
 use crate::database::Database;
+use crate::figures::median;
 use crate::load::Bounds;
 use crate::plan;
 use crate::report::{Cell, Measured};
@@ -96,7 +97,7 @@ pub fn table(all: &[Compared]) -> String {
                 cell.median(|round| round.p99),
                 cell.median(|round| round.takes.own),
                 cell.median(|round| round.takes.postgres),
-                cell.ratio(usual, |round| round.rate)
+                median(cell.ratios(usual))
             );
         }
     }

@@ -10,7 +10,7 @@ use crate::curve::Asked;
 use crate::figures::{median, percentile};
 use crate::line::{Ask, Line};
 use crate::load::{Bounds, Round};
-use crate::report::Target;
+use crate::report::{Figure, Target};
 use crate::side::Party;
 use crate::trouble::Trouble;
 
@@ -38,7 +38,7 @@ pub async fn beside(party: &mut Party, rounds: usize, time: Duration) -> Result<
         let name = case.name();
         let what =
             format!("{name} p99 {:.0} us beside one of {LARGE} ({:.0} ms) / alone {:.0} us", median(beside), median(took), median(alone));
-        targets.push(Target::at_most("R16", what, median(ratios), 1.5, 1.2));
+        targets.push(Target::at_most("R16", what, Figure::median_of(ratios), 1.5, 1.2));
     }
     Ok(targets)
 }

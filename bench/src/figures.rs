@@ -7,6 +7,14 @@ pub fn median(mut figures: Vec<f64>) -> f64 {
     (at(figures.len().saturating_sub(1) / 2) + at(figures.len() / 2)) / 2.0
 }
 
+/// Between which the middle half of the figures lies, itself included.
+pub fn middle_half(mut figures: Vec<f64>) -> (f64, f64) {
+    figures.sort_by(f64::total_cmp);
+    let last = figures.len().saturating_sub(1);
+    let at = |place: usize| figures.get(place).copied().unwrap_or(f64::NAN);
+    (at(last / 4), at(last - last / 4))
+}
+
 /// The figure below which `share` of the sorted figures lie.
 pub fn percentile(sorted: &[u32], share: f64) -> f64 {
     let at = (count(sorted.len()) * share) as usize;
@@ -27,6 +35,9 @@ mod tests {
         assert!((median(vec![3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
         assert!((median(vec![4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < f64::EPSILON);
         assert!(median(Vec::new()).is_nan());
+        assert_eq!(middle_half(vec![5.0, 1.0, 4.0, 2.0, 3.0]), (2.0, 4.0));
+        assert_eq!(middle_half(vec![7.0]), (7.0, 7.0));
+        assert!(middle_half(Vec::new()).0.is_nan());
         let sorted: Vec<u32> = (0..100).collect();
         assert!((percentile(&sorted, 0.5) - 50.0).abs() < f64::EPSILON);
         assert!((percentile(&sorted, 0.99) - 99.0).abs() < f64::EPSILON);

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use crate::case::Case;
-use crate::figures::{count, median, percentile};
+use crate::figures::{count, median, middle_half, percentile};
 use crate::load::Round;
 use crate::side::Side;
 
@@ -43,18 +43,38 @@ pub struct Takes {
     pub idle: f64,
 }
 
+/// What a target looks at.
+#[derive(Debug, Clone, Copy)]
+pub struct Figure {
+    value: f64,
+    /// Of a median: between which the middle half of the figures lies.
+    half: Option<(f64, f64)>,
+}
+
 /// One of the ratios of the design, with what must be and what is wanted.
 #[derive(Debug)]
 pub struct Target {
     pub id: &'static str,
     pub what: String,
-    pub measured: f64,
+    pub measured: Figure,
     pub must: f64,
     pub wanted: f64,
     /// Smaller is better.
     pub at_most: bool,
     /// What a request takes of the cores, and one of the other side, where the target compares their rates.
     pub why: Option<[Takes; 2]>,
+}
+
+impl From<f64> for Figure {
+    fn from(value: f64) -> Self {
+        Self { value, half: None }
+    }
+}
+
+impl Figure {
+    pub fn median_of(figures: Vec<f64>) -> Self {
+        Self { half: Some(middle_half(figures.clone())), value: median(figures) }
+    }
 }
 
 impl Takes {
@@ -99,9 +119,9 @@ impl Cell {
         }
     }
 
-    /// The median of the ratios of each round to the same round of `other`.
-    pub fn ratio(&self, other: &Self, figure: impl Fn(&Measured) -> f64) -> f64 {
-        median(self.rounds.iter().zip(&other.rounds).map(|(own, other)| figure(own) / figure(other)).collect())
+    /// The ratios of the rate of each round to the same round of `other`.
+    pub fn ratios(&self, other: &Self) -> Vec<f64> {
+        self.rounds.iter().zip(&other.rounds).map(|(own, other)| own.rate / other.rate).collect()
     }
 
     pub fn json(&self) -> Value {
@@ -156,7 +176,7 @@ pub fn throughput_targets(cells: &[Cell]) -> Vec<Target> {
             let what = format!("{} / {}, {connections} conn.", named(one), named(other));
             let (own, its) = (find(cells, one.0, one.1, connections)?, find(cells, other.0, other.1, connections)?);
             let why = Some([own.takes(), its.takes()]);
-            Some(Target { why, ..Target::at_least(id, what, own.ratio(its, |round| round.rate), must, wanted) })
+            Some(Target { why, ..Target::at_least(id, what, Figure::median_of(own.ratios(its)), must, wanted) })
         })
         .collect()
 }
@@ -188,7 +208,7 @@ pub fn table(cells: &[Cell]) -> String {
             takes.client,
             takes.interrupts,
             takes.idle,
-            ratio.map_or_else(String::new, |fixed| format!("{:.3}", cell.ratio(fixed, |round| round.rate))),
+            ratio.map_or_else(String::new, |fixed| format!("{:.3}", median(cell.ratios(fixed)))),
         );
     }
     text
@@ -196,14 +216,15 @@ pub fn table(cells: &[Cell]) -> String {
 
 /// The table of the targets.
 pub fn targets_table(targets: &[Target]) -> String {
-    let mut text = format!("{:<5} {:<60} {:>9} {:>8} {:>8}\n", "id", "what", "measured", "must", "wanted");
+    let mut text = format!("{:<5} {:<60} {:>10} {:>15} {:>8} {:>8}\n", "id", "what", "measured", "middle half", "must", "wanted");
     for target in targets {
         let _ = writeln!(
             text,
-            "{:<5} {:<60} {:>9.3} {:>8} {:>8}  {}",
+            "{:<5} {:<60} {:>10.3} {:>15} {:>8} {:>8}  {}",
             target.id,
             target.what,
-            target.measured,
+            target.measured.value,
+            target.measured.half.map_or_else(String::new, |(low, high)| format!("{low:.3}-{high:.3}")),
             target.must,
             target.wanted,
             target.verdict()
@@ -213,12 +234,12 @@ pub fn targets_table(targets: &[Target]) -> String {
 }
 
 impl Target {
-    pub fn at_most(id: &'static str, what: impl Into<String>, measured: f64, must: f64, wanted: f64) -> Self {
-        Self { id, what: what.into(), measured, must, wanted, at_most: true, why: None }
+    pub fn at_most(id: &'static str, what: impl Into<String>, measured: impl Into<Figure>, must: f64, wanted: f64) -> Self {
+        Self { id, what: what.into(), measured: measured.into(), must, wanted, at_most: true, why: None }
     }
 
-    pub fn at_least(id: &'static str, what: impl Into<String>, measured: f64, must: f64, wanted: f64) -> Self {
-        Self { id, what: what.into(), measured, must, wanted, at_most: false, why: None }
+    pub fn at_least(id: &'static str, what: impl Into<String>, measured: impl Into<Figure>, must: f64, wanted: f64) -> Self {
+        Self { id, what: what.into(), measured: measured.into(), must, wanted, at_most: false, why: None }
     }
 
     /// Whether it is as good as wanted.
@@ -227,7 +248,7 @@ impl Target {
     }
 
     fn verdict(&self) -> &'static str {
-        let reaches = |limit: f64| if self.at_most { self.measured <= limit } else { self.measured >= limit };
+        let reaches = |limit: f64| if self.at_most { self.measured.value <= limit } else { self.measured.value >= limit };
         if reaches(self.wanted) {
             "as wanted"
         } else if reaches(self.must) {
@@ -243,7 +264,7 @@ pub fn shortfalls(targets: &[Target]) -> String {
     let mut text = String::new();
     for target in targets.iter().filter(|target| !target.as_wanted()) {
         let why = target.why.map_or_else(String::new, |[own, other]| format!(": {} against {}", own.sum(), other.sum()));
-        let _ = writeln!(text, "{}: {} is {:.3}, wanted {}{why}", target.id, target.what, target.measured, target.wanted);
+        let _ = writeln!(text, "{}: {} is {:.3}, wanted {}{why}", target.id, target.what, target.measured.value, target.wanted);
     }
     if text.is_empty() {
         return "everything is as wanted\n".to_owned();
@@ -259,7 +280,10 @@ pub fn json(cells: &[Cell], targets: &[Target], more: &Map<String, Value>) -> Va
     let cells: Vec<Value> = cells.iter().map(Cell::json).collect();
     let targets: Vec<Value> = targets
         .iter()
-        .map(|target| json!({ "id": target.id, "what": target.what, "measured": target.measured, "must": target.must, "wanted": target.wanted }))
+        .map(|target| {
+            let Figure { value, half } = target.measured;
+            json!({ "id": target.id, "what": target.what, "measured": value, "middle_half": half, "must": target.must, "wanted": target.wanted })
+        })
         .collect();
     let mut all = Map::from_iter([("cells".to_owned(), cells.into()), ("targets".to_owned(), targets.into())]);
     all.extend(more.clone());
@@ -281,8 +305,10 @@ mod tests {
         let cells = [cell(Case::Fixed, &[100.0, 10.0, 1000.0]), cell(Case::ReadSecret, &[50.0, 4.0, 600.0])];
         let targets = throughput_targets(&cells);
         assert_eq!(targets.len(), 1);
-        assert!(targets.iter().all(|target| (target.measured - 0.5).abs() < 1e-9 && target.verdict() == "as wanted"));
+        assert!(targets.iter().all(|target| (target.measured.value - 0.5).abs() < 1e-9 && target.verdict() == "as wanted"));
         assert_eq!(shortfalls(&targets), "everything is as wanted\n");
+        let table = targets_table(&targets);
+        assert!(table.contains("64 conn.                               0.500     0.400-0.600     0.28     0.45  as wanted"), "{table}");
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::overload::overload;
 use crate::process;
 use crate::provision;
 use crate::raw::Raw;
-use crate::report::{self, Cell, Measured, Target};
+use crate::report::{self, Cell, Figure, Measured, Target};
 use crate::service::Service;
 use crate::side::{Party, Side};
 use crate::soak;
@@ -308,7 +308,7 @@ async fn latency(options: &Options, database: &mut Database, goldfin: &mut Party
             commits.push(commit);
         }
         let what = format!("encode p50 {:.0} us / one commit {:.0} us, {connections} conn.", median(own), median(commits));
-        targets.push(Target::at_most("R9", what, median(ratios), must, wanted));
+        targets.push(Target::at_most("R9", what, Figure::median_of(ratios), must, wanted));
     }
     database.slow_disk(false).await?;
     Ok(targets)

@@ -224,7 +224,11 @@ pub fn targets_table(targets: &[Target]) -> String {
             target.id,
             target.what,
             target.measured.value,
-            target.measured.half.map_or_else(String::new, |(low, high)| format!("{low:.3}-{high:.3}")),
+            target.measured.half.map_or_else(String::new, |(low, high)| if low < 1000.0 {
+                format!("{low:.3}-{high:.3}")
+            } else {
+                format!("{low:.0}-{high:.0}")
+            }),
             target.must,
             target.wanted,
             target.verdict()
